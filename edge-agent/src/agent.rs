@@ -1,0 +1,1 @@
+//! Builds the parts of the edge and owns the channels between them.

@@ -1,0 +1,68 @@
+//! What meters and shapes: the kernel, or a stand-in where there is none.
+//!
+//! A session lives in a [`Slot`]. Its counters stay readable after [`Dataplane::remove`], until
+//! the slot is installed for another session: a crash between "taken out of the kernel" and
+//! "written to the journal" loses nothing.
+
+use shared::{
+    id::SessionId, net::Mac, octets::Counters, rate::Shape, wire::latest::desired::Class,
+};
+
+pub mod memory;
+
+/// Index of a session in the kernel's arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// What is installed for one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub slot: Slot,
+    pub session: SessionId,
+    pub mac: Mac,
+    pub shape: Shape,
+    pub class: Class,
+}
+
+/// What a session's counters say, with what was refused counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Passed.
+    pub passed: Counters,
+    /// Refused: over the rate, or blocked. Not in `passed`.
+    pub dropped: Counters,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    #[error("cannot {attempt}")]
+    System { attempt: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("no slot {0:?}: the data plane was set up for {1} sessions")]
+    NoSuchSlot(Slot, u32),
+}
+
+pub trait Dataplane: Send {
+    /// Brings the kernel to `entry`, whatever was in the slot. Counters start at zero when the
+    /// slot held another session, and go on when it held this one. Idempotent.
+    fn install(&mut self, entry: &Entry) -> Result<(), DataplaneError>;
+
+    /// Takes devices out, waits until no packet in flight can still be counted, and returns the
+    /// final readings in the order of `slots`.
+    fn remove(&mut self, slots: &[Slot]) -> Result<Vec<Reading>, DataplaneError>;
+
+    /// Readings of these slots now, in their order.
+    fn read(&self, slots: &[Slot]) -> Result<Vec<Reading>, DataplaneError>;
+
+    /// Everything that is installed, e.g. by a process that ran before this one, removed entries
+    /// included as long as their counters are there.
+    fn observe(&self) -> Result<Vec<Entry>, DataplaneError>;
+
+    /// How many slots there are; the valid ones are `0..slots()`.
+    fn slots(&self) -> u32;
+
+    /// For the state message, e.g. `shape:htb`.
+    fn capabilities(&self) -> Vec<String>;
+
+    /// Packets by verdict, for metrics: (reason, packets).
+    fn verdicts(&self) -> Vec<(&'static str, u64)>;
+}

@@ -1,0 +1,1 @@
+//! The last good copy of the desired state, written atomically, read at start.

@@ -1,0 +1,1 @@
+//! Desired state from a TOML file; an unknown key is an error.

@@ -1,0 +1,115 @@
+//! The state that is wanted here, indexed for those who look things up in it.
+//!
+//! A [`Snapshot`] is immutable; a change is a new one, swapped as a whole. It comes from a file
+//! ([`file`]) or from the controller, whose last good copy is kept on disk ([`disk`]).
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use shared::{
+    net::Mac,
+    wire::latest::desired::{Desired, Nas, Subscriber},
+};
+
+pub mod disk;
+pub mod file;
+
+/// The snapshot in force; readers load it for each packet.
+pub type Current = Arc<ArcSwap<Snapshot>>;
+
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub revision: u64,
+    /// Longest prefix first.
+    nas: Vec<Arc<Nas>>,
+    by_username: HashMap<String, Arc<Subscriber>>,
+    by_mac: HashMap<Mac, Arc<Subscriber>>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    #[error("two NASes have the address {address}: `{first}` and `{second}`")]
+    NasTwice { address: shared::net::Prefix, first: String, second: String },
+    #[error("NAS `{0}` has an empty secret")]
+    NoSecret(String),
+    #[error("two subscribers have the username `{0}`")]
+    UsernameTwice(String),
+    #[error("device {mac} belongs to two subscribers: `{first}` and `{second}`")]
+    MacTwice { mac: Mac, first: String, second: String },
+    #[error("subscriber `{0}` has neither password, nt_hash nor macs, so nobody could log in")]
+    NoCredential(String),
+    #[error("subscriber `{0}`: nt_hash should be 32 hexadecimal digits")]
+    NtHash(String),
+}
+
+impl Snapshot {
+    /// Refuses a state that contradicts itself: the one in force stays.
+    pub fn new(desired: Desired) -> Result<Self, Contradiction> {
+        let mut nas: Vec<Arc<Nas>> = Vec::with_capacity(desired.nas.len());
+        for one in desired.nas {
+            if one.secret.expose().is_empty() {
+                return Err(Contradiction::NoSecret(one.name));
+            }
+            if let Some(other) = nas.iter().find(|other| other.address == one.address) {
+                return Err(Contradiction::NasTwice {
+                    address: one.address,
+                    first: other.name.clone(),
+                    second: one.name,
+                });
+            }
+            nas.push(Arc::new(one));
+        }
+        nas.sort_by_key(|nas| std::cmp::Reverse(nas.address.bits()));
+
+        let mut by_username = HashMap::with_capacity(desired.subscribers.len());
+        let mut by_mac: HashMap<Mac, Arc<Subscriber>> = HashMap::new();
+        for subscriber in desired.subscribers {
+            let name = subscriber.username.clone();
+            if let Some(hash) = &subscriber.nt_hash {
+                let hash = hash.expose();
+                if hash.len() != 32 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(Contradiction::NtHash(name));
+                }
+            }
+            if subscriber.password.is_none()
+                && subscriber.nt_hash.is_none()
+                && subscriber.macs.is_empty()
+            {
+                return Err(Contradiction::NoCredential(name));
+            }
+            let subscriber = Arc::new(subscriber);
+            for &mac in &subscriber.macs {
+                if let Some(other) = by_mac.insert(mac, Arc::clone(&subscriber)) {
+                    let first = other.username.clone();
+                    return Err(Contradiction::MacTwice { mac, first, second: name });
+                }
+            }
+            if by_username.insert(name.clone(), subscriber).is_some() {
+                return Err(Contradiction::UsernameTwice(name));
+            }
+        }
+        Ok(Self { revision: desired.revision, nas, by_username, by_mac })
+    }
+
+    /// The NAS that a packet from `address` belongs to: the longest prefix that contains it.
+    pub fn nas_at(&self, address: IpAddr) -> Option<&Arc<Nas>> {
+        self.nas.iter().find(|nas| nas.address.contains(address))
+    }
+
+    pub fn nas(&self) -> &[Arc<Nas>] {
+        &self.nas
+    }
+
+    pub fn subscriber(&self, username: &str) -> Option<&Arc<Subscriber>> {
+        self.by_username.get(username)
+    }
+
+    /// Whose device this is, for MAC authentication.
+    pub fn owner_of(&self, mac: Mac) -> Option<&Arc<Subscriber>> {
+        self.by_mac.get(&mac)
+    }
+
+    pub fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscriber>> {
+        self.by_username.values()
+    }
+}

@@ -1,0 +1,1 @@
+//! The ordered, hash-chained log of what happened here, on disk.

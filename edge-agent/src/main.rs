@@ -1,0 +1,3 @@
+//! `kennet-edge`: settings, logs, agent, signals, stop.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Prometheus text at `[metrics] listen`.

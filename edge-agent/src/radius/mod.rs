@@ -1,0 +1,1 @@
+//! RADIUS sockets around the pure `radius` crate.

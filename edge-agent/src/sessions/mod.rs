@@ -1,0 +1,3 @@
+//! Who is on-line: the one place that decides about sessions.
+
+pub mod event;

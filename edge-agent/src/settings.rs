@@ -1,0 +1,251 @@
+//! Settings: `edge.toml`, parsed completely before anything is bound.
+//!
+//! A section that is left out means that part does not start. An unknown key is an error.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use shared::{id::EdgeId, secret::Secret};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where journal, sessions and the last good desired state are kept.
+    pub state_dir: PathBuf,
+    pub radius: Option<Radius>,
+    pub dataplane: Option<Dataplane>,
+    pub metrics: Option<Metrics>,
+    pub uplink: Option<Uplink>,
+    pub desired: Option<Desired>,
+    #[serde(default)]
+    pub sessions: Sessions,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Radius {
+    #[serde(default)]
+    pub auth: Vec<SocketAddr>,
+    #[serde(default)]
+    pub acct: Vec<SocketAddr>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataplane {
+    /// Interfaces towards subscribers.
+    pub lan: Vec<String>,
+    /// Interfaces towards the internet.
+    pub wan: Vec<String>,
+    /// A folder on a BPF file system, where maps and links outlive this process.
+    #[serde(default = "default_pins")]
+    pub pins: PathBuf,
+    /// How many sessions can be on-line at once.
+    #[serde(default = "default_slots")]
+    pub slots: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uplink {
+    /// The broker: `mqtt://HOST:PORT` (loopback and labs) or `mqtts://HOST:PORT`.
+    pub url: String,
+    /// The controller's API: `http://HOST:PORT` (loopback and labs) or `https://HOST:PORT`.
+    pub api: String,
+    pub edge: EdgeId,
+    /// The secret that the controller gave this edge, alone in a file.
+    pub secret_file: PathBuf,
+    /// Authorities to trust in place of the system's, PEM.
+    pub ca: Option<PathBuf>,
+    /// Read from `secret_file` by [`Settings::read`].
+    #[serde(skip)]
+    pub secret: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Desired {
+    pub file: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sessions {
+    /// How often a session that moved something is written to the journal.
+    pub report_seconds: u32,
+    /// How often live counters go to the controller's screens.
+    pub live_seconds: u32,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { report_seconds: 60, live_seconds: 5 }
+    }
+}
+
+impl Sessions {
+    pub const fn report_every(&self) -> Duration {
+        Duration::from_secs(self.report_seconds as u64)
+    }
+
+    pub const fn live_every(&self) -> Duration {
+        Duration::from_secs(self.live_seconds as u64)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("cannot read {file}")]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{file}: {fault}")]
+    Parse { file: PathBuf, fault: String },
+    #[error("{file}: {key}: {fault}")]
+    Value { file: PathBuf, key: String, fault: String },
+}
+
+impl Settings {
+    /// Parses `file` and reads the secrets it names. Relative paths are relative to the folder of
+    /// the file.
+    pub fn read(file: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| SettingsError::Read { file: file.to_owned(), source })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut settings = Self::parse(file, &text)?;
+        for path in settings.paths() {
+            *path = folder.join(&*path);
+        }
+        if let Some(uplink) = &mut settings.uplink {
+            let secret = std::fs::read_to_string(&uplink.secret_file).map_err(|source| {
+                let path = uplink.secret_file.display();
+                value(file, "uplink.secret_file", format_args!("cannot read {path}: {source}"))
+            })?;
+            let secret = secret.trim_end_matches(['\r', '\n']);
+            if secret.is_empty() {
+                let path = uplink.secret_file.display();
+                return Err(value(file, "uplink.secret_file", format_args!("{path} is empty")));
+            }
+            uplink.secret = Some(Secret::new(secret.to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// Without reading anything else; `file` is for messages.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| SettingsError::Parse {
+            file: file.to_owned(),
+            fault: error.to_string(),
+        })?;
+        settings.check(file)?;
+        Ok(settings)
+    }
+
+    fn check(&self, file: &Path) -> Result<(), SettingsError> {
+        if let Some(dataplane) = &self.dataplane {
+            for (key, interfaces) in
+                [("dataplane.lan", &dataplane.lan), ("dataplane.wan", &dataplane.wan)]
+            {
+                if interfaces.is_empty() {
+                    return Err(value(file, key, "name at least one interface, like [\"lan0\"]"));
+                }
+                if let Some(name) = interfaces.iter().find(|name| !is_interface_name(name)) {
+                    let fault = format_args!(
+                        "`{name}` is not an interface name (1 to 15 characters, no space, no /)"
+                    );
+                    return Err(value(file, key, fault));
+                }
+            }
+            if let Some(name) = dataplane.lan.iter().find(|name| dataplane.wan.contains(name)) {
+                let fault = format_args!("`{name}` is both lan and wan");
+                return Err(value(file, "dataplane.wan", fault));
+            }
+            if !(1..=SLOTS_MAX).contains(&dataplane.slots) {
+                let fault = format_args!("should be 1 to {SLOTS_MAX}, not {}", dataplane.slots);
+                return Err(value(file, "dataplane.slots", fault));
+            }
+        }
+        if let Some(radius) = &self.radius
+            && radius.auth.is_empty()
+            && radius.acct.is_empty()
+        {
+            let fault = "name at least one of auth and acct, like auth = [\"127.0.0.1:1812\"]";
+            return Err(value(file, "radius", fault));
+        }
+        if let Some(uplink) = &self.uplink {
+            for (key, url, schemes) in [
+                ("uplink.url", &uplink.url, ["mqtt://", "mqtts://"]),
+                ("uplink.api", &uplink.api, ["http://", "https://"]),
+            ] {
+                if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                    let fault = format_args!(
+                        "should start with {} or {}, not `{url}`",
+                        schemes[1], schemes[0]
+                    );
+                    return Err(value(file, key, fault));
+                }
+            }
+        }
+        if self.uplink.is_none() && self.desired.is_none() {
+            let fault = "without [uplink] and without [desired] nobody could ever log in";
+            return Err(value(file, "desired", fault));
+        }
+        for (key, seconds) in [
+            ("sessions.report_seconds", self.sessions.report_seconds),
+            ("sessions.live_seconds", self.sessions.live_seconds),
+        ] {
+            if seconds == 0 {
+                return Err(value(file, key, "should be at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let uplink = self.uplink.as_mut();
+        let (secret, ca) = match uplink {
+            Some(uplink) => (Some(&mut uplink.secret_file), uplink.ca.as_mut()),
+            None => (None, None),
+        };
+        [
+            Some(&mut self.state_dir),
+            self.desired.as_mut().map(|desired| &mut desired.file),
+            secret,
+            ca,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+fn value(file: &Path, key: &str, fault: impl fmt::Display) -> SettingsError {
+    SettingsError::Value { file: file.to_owned(), key: key.to_owned(), fault: fault.to_string() }
+}
+
+/// As the kernel's `dev_valid_name`.
+fn is_interface_name(name: &str) -> bool {
+    (1..16).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.contains(|letter: char| letter == '/' || letter == ':' || letter.is_whitespace())
+}
+
+fn default_pins() -> PathBuf {
+    PathBuf::from("/sys/fs/bpf/kennet")
+}
+
+const fn default_slots() -> u32 {
+    16_384
+}
+
+/// HTB class ids are 16 bits; the arrays are made in one piece.
+const SLOTS_MAX: u32 = 1 << 20;

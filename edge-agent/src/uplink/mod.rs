@@ -1,0 +1,1 @@
+//! The MQTT session with the controller: presence, journal, desired state, commands.
