@@ -1,0 +1,185 @@
+//! What the machine must have, why, and how to see whether it does.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// One thing to have.
+pub(crate) struct Need {
+    pub(crate) name: &'static str,
+    pub(crate) why: &'static str,
+    proof: Proof,
+    /// Debian's names.
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// How to see, without a package manager, that it is there.
+enum Proof {
+    /// A program in PATH or where administrators' programs are.
+    Program(&'static str),
+    /// One of these files.
+    File(&'static [&'static str]),
+    /// Something that needs a look.
+    Look(fn() -> bool),
+}
+
+impl Need {
+    pub(crate) fn is_there(&self) -> bool {
+        match self.proof {
+            Proof::Program(name) => program(name).is_some(),
+            Proof::File(paths) => paths.iter().any(|path| Path::new(path).exists()),
+            Proof::Look(look) => look(),
+        }
+    }
+}
+
+/// Finds a program as a shell would, and in the folders that only root's PATH has.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+pub(crate) const LAB: &[Need] = &[
+    Need {
+        name: "cc",
+        why: "a linker for Rust, and SQLite",
+        proof: Proof::Program("cc"),
+        packages: &["gcc", "libc6-dev"],
+    },
+    Need {
+        name: "PostgreSQL 15 or later",
+        why: "the controller's private cluster",
+        proof: Proof::Look(postgres),
+        packages: &["postgresql"],
+    },
+    Need {
+        name: "mosquitto",
+        why: "a broker that is not ours, for tests",
+        proof: Proof::Program("mosquitto"),
+        packages: &["mosquitto"],
+    },
+    Need {
+        name: "radclient",
+        why: "a RADIUS client that is not ours",
+        proof: Proof::Program("radclient"),
+        packages: &["freeradius-utils"],
+    },
+    Need { name: "iperf3", why: "traffic", proof: Proof::Program("iperf3"), packages: &["iperf3"] },
+    Need {
+        name: "ip, tc and bridge",
+        why: "network namespaces",
+        proof: Proof::Program("bridge"),
+        packages: &["iproute2"],
+    },
+    Need {
+        name: "ping",
+        why: "the lab's own tests",
+        proof: Proof::Program("ping"),
+        packages: &["iputils-ping"],
+    },
+    Need {
+        name: "ethtool",
+        why: "switching off segmentation offload",
+        proof: Proof::Program("ethtool"),
+        packages: &["ethtool"],
+    },
+    Need {
+        name: "nft",
+        why: "a peer of the data plane, for benches",
+        proof: Proof::Program("nft"),
+        packages: &["nftables"],
+    },
+    Need {
+        name: "modprobe",
+        why: "veth, bridge and HTB where they are modules",
+        proof: Proof::Program("modprobe"),
+        packages: &["kmod"],
+    },
+];
+
+/// Rust for the kernel from Debian's packages.
+pub(crate) const LINKER: &[Need] = &[
+    Need {
+        name: "Rust's core library for BPF",
+        why: "the kernel programs",
+        proof: Proof::File(&["/usr/lib/rustlib/bpfel-unknown-none/lib"]),
+        packages: &["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-llvm"],
+    },
+    Need {
+        name: "LLVM 22",
+        why: "bpf-linker",
+        proof: Proof::File(&["/usr/lib/llvm-22/lib/libLLVM.so"]),
+        packages: &["llvm-22-dev"],
+    },
+    Need {
+        name: "Polly of LLVM 22",
+        why: "bpf-linker",
+        proof: Proof::File(&["/usr/lib/llvm-22/lib/libPolly.a"]),
+        packages: &["libpolly-22-dev"],
+    },
+    Need {
+        name: "zlib's headers",
+        why: "bpf-linker",
+        proof: Proof::File(&["/usr/include/zlib.h"]),
+        packages: &["zlib1g-dev"],
+    },
+    Need {
+        name: "Zstandard's headers",
+        why: "bpf-linker",
+        proof: Proof::File(&["/usr/include/zstd.h"]),
+        packages: &["libzstd-dev"],
+    },
+    Need {
+        name: "libxml2's headers",
+        why: "bpf-linker",
+        proof: Proof::File(&["/usr/include/libxml2/libxml/parser.h"]),
+        packages: &["libxml2-dev"],
+    },
+    Need { name: "g++", why: "bpf-linker", proof: Proof::Program("c++"), packages: &["g++"] },
+];
+
+pub(crate) const BENCHES: &[Need] = &[Need {
+    name: "FreeRADIUS",
+    why: "the peer of the RADIUS server",
+    proof: Proof::Program("freeradius"),
+    packages: &["freeradius"],
+}];
+
+/// The other way to Rust for the kernel: rustup's nightly builds the core library itself.
+pub(crate) const NIGHTLY: Need = Need {
+    name: "nightly Rust with rust-src, and bpf-linker",
+    why: "the kernel programs",
+    proof: Proof::Look(nightly),
+    packages: &[],
+};
+
+fn nightly() -> bool {
+    let sysroot = Command::new("rustup")
+        .args(["run", "nightly", "rustc", "--print", "sysroot"])
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        .stderr(Stdio::null())
+        .output();
+    let Ok(sysroot) = sysroot else { return false };
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    sysroot.is_absolute()
+        && sysroot.join("lib/rustlib/src/rust/library/core").exists()
+        && super::linker::is_there()
+}
+
+/// Debian keeps each version's programs in a folder of its own, out of PATH.
+fn postgres() -> bool {
+    let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else {
+        return program("initdb").is_some() && program("postgres").is_some();
+    };
+    versions.flatten().any(|version| {
+        let number = version.file_name().to_string_lossy().parse::<u32>();
+        number.is_ok_and(|number| number >= 15)
+            && version.path().join("bin/initdb").exists()
+            && version.path().join("bin/postgres").exists()
+    })
+}
