@@ -1,0 +1,44 @@
+//! Vendor-Specific (26): a vendor's number, then its own attributes.
+//!
+//! The vendors here use the form that RFC 2865 §5.26 recommends: type and length of one octet
+//! each. What has another form is not read, and survives as the octets it is.
+
+use super::{Attr, AttrType};
+
+/// A vendor by its IANA private enterprise number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vendor(pub u32);
+
+impl Vendor {
+    /// MikroTik RouterOS: [`super::mikrotik`].
+    pub const MIKROTIK: Self = Self(14988);
+    /// The Wi-Fi Alliance's roaming group: [`super::wispr`].
+    pub const WISPR: Self = Self(14122);
+}
+
+/// An attribute of a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VendorAttr<'a> {
+    /// Whose it is.
+    pub vendor: Vendor,
+    /// Number and value. The number is the vendor's, so [`AttrType::name`] does not apply.
+    pub attr: Attr<'a>,
+}
+
+/// Octets before a vendor's value: vendor, type, length.
+pub(crate) const OVERHEAD: usize = 6;
+
+impl<'a> Attr<'a> {
+    /// The attributes inside a Vendor-Specific; nothing when it is not one, or not of this form.
+    pub fn vendor_attrs(&self) -> impl Iterator<Item = VendorAttr<'a>> + use<'a> {
+        let inside = match (self.kind, self.value.split_first_chunk::<4>()) {
+            (AttrType::VENDOR_SPECIFIC, Some((vendor, rest))) => {
+                Some((Vendor(u32::from_be_bytes(*vendor)), rest))
+            }
+            _ => None,
+        };
+        inside.into_iter().flat_map(|(vendor, rest)| {
+            super::Attrs::new(rest, 0).map(move |attr| VendorAttr { vendor, attr })
+        })
+    }
+}
