@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod dist;
+pub mod lab;
 pub mod setup;
 pub mod sqlx;
 pub mod tests;

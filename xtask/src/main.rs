@@ -3,7 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, dist, setup, sqlx, tests};
+use xtask::{
+    bench, dist,
+    lab::{self, interrupt, sweep},
+    setup, sqlx, tests,
+};
 
 /// Builds, shows, tests and measures the project.
 #[derive(Parser)]
@@ -26,6 +30,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
     },
+    /// Only the network namespaces, until Ctrl-C.
+    Lab {
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=200))]
+        subscribers: u8,
+    },
     /// Run every test there is.
     Test,
     /// Measure, side by side with the peer where there is one.
@@ -38,18 +47,16 @@ enum Command {
     Dist,
     /// Bring the checked queries in `controller/.sqlx` up to date.
     Sqlx,
+    /// Remove a lab when the process that holds our standard input is gone.
+    #[command(hide = true)]
+    Sweep {
+        #[arg(long, value_name = "FOLDER")]
+        when_gone: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Setup => setup::run(),
-        Command::Demo { once, report } => demo(once, report),
-        Command::Test => tests::run(),
-        Command::Bench { what } => bench::run(&what),
-        Command::Dist => dist::run(),
-        Command::Sqlx => sqlx::run(),
-    };
-    match result {
+    match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
@@ -58,6 +65,23 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    if let Command::Sweep { when_gone } = &command {
+        return sweep::when_gone(when_gone);
+    }
+    interrupt::watch()?;
+    match command {
+        Command::Sweep { .. } => Ok(()),
+        Command::Setup => setup::run(),
+        Command::Demo { once, report } => demo(once, report),
+        Command::Lab { subscribers } => lab::stay(subscribers),
+        Command::Test => tests::run(),
+        Command::Bench { what } => bench::run(&what),
+        Command::Dist => dist::run(),
+        Command::Sqlx => sqlx::run(),
     }
 }
 
