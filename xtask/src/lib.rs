@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod dist;
 pub mod lab;
+pub mod provider;
 pub mod setup;
 pub mod sqlx;
 pub mod tests;
