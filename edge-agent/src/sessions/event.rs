@@ -6,10 +6,17 @@ use shared::{
     id::{NasId, SessionId},
     net::Mac,
     octets::Counters,
-    wire::latest::{command::Effect, desired::Subscriber},
+    rate::Shape,
+    wire::latest::{
+        command::Effect,
+        desired::{Class, Subscriber},
+    },
 };
 
-use crate::{dataplane::Reading, desired::Snapshot};
+use crate::{
+    dataplane::{Reading, Slot},
+    desired::Snapshot,
+};
 
 #[derive(Debug)]
 pub enum Event {
@@ -20,8 +27,8 @@ pub enum Event {
     Accounting(Accounting, Ticket),
     /// RADIUS: refused.
     AuthFailure(AuthFailure),
-    /// The desired state has changed.
-    Desired(Arc<Snapshot>),
+    /// The desired state has changed. Answered when the kernel has it.
+    Desired(Arc<Snapshot>, Option<Answer<()>>),
     /// Uplink: end this session.
     Disconnect(SessionId, Answer<Effect>),
     /// Uplink: everything before this sequence number is committed at the controller.
@@ -122,6 +129,10 @@ pub struct Listed {
     pub nas: Arc<str>,
     pub mac: Option<Mac>,
     pub ip: Option<IpAddr>,
+    pub slot: Option<Slot>,
+    pub class: Class,
+    pub shape: Shape,
     pub started_at_ms: u64,
+    /// Since the session started; for a session of a NAS, what that NAS last said.
     pub reading: Reading,
 }

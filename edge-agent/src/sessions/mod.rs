@@ -1,3 +1,383 @@
 //! Who is on-line: the one place that decides about sessions.
+//!
+//! [`Sessions`] is pure: it is told what happened ([`event::Event`]) and the time, and answers
+//! with a [`Decision`]: what to write, then what to do. [`desk`] is the thread around it that owns
+//! the journal and the data plane. Sockets, MQTT and clocks are elsewhere.
+//!
+//! A session is metered by this host's kernel when its traffic passes here, else by its NAS. Both
+//! end as the same records.
 
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use shared::{
+    id::SessionId,
+    net::Mac,
+    octets::Counters,
+    wire::latest::{
+        command::Effect,
+        desired::Subscriber,
+        journal::{self, Record},
+    },
+};
+
+use crate::{
+    dataplane::{Entry, Reading, Slot},
+    desired::Snapshot,
+    journal::Row,
+};
+
+mod accounting;
+pub mod desk;
 pub mod event;
+mod failures;
+mod session;
+mod slots;
+
+use event::{Listed, Open, Ticket};
+use failures::Failures;
+pub use session::{Cause, Limits, Meter, Session};
+use slots::Slots;
+
+#[derive(Debug)]
+pub struct Sessions {
+    live: BTreeMap<SessionId, Session>,
+    /// Sessions that this host's kernel meters; a device has one.
+    by_mac: HashMap<Mac, SessionId>,
+    /// Acct-Session-Id is unique only at its NAS.
+    by_acct: HashMap<(Arc<str>, String), SessionId>,
+    slots: Slots,
+    /// The data plane refused; every round tries again.
+    behind: BTreeSet<SessionId>,
+    failures: Failures,
+    report_every_ms: u64,
+    reported_at_ms: u64,
+}
+
+/// What to do, in this order: close, write, act.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// Take these out of the data plane and come back with [`Sessions::closed`].
+    pub close: Vec<(SessionId, Cause)>,
+    pub records: Vec<Record>,
+    pub rows: Vec<Row>,
+    /// Only when all of the above is done.
+    pub acts: Vec<Act>,
+}
+
+#[derive(Debug)]
+pub enum Act {
+    /// Bring the data plane to this, then answer.
+    Install(Entry, Option<Ticket>),
+    Reply(Ticket),
+    Answer(event::Answer<Effect>, Effect),
+    Applied(event::Answer<()>),
+}
+
+impl Decision {
+    fn record(&mut self, now_ms: u64, event: journal::Event) {
+        self.records.push(Record { at_ms: now_ms, event: Some(event) });
+    }
+
+    fn put(&mut self, session: &Session) {
+        self.rows.push(Row::Put { session: session.id, body: session.to_row() });
+    }
+
+    /// A session as it is now: a second such record tells what has changed.
+    fn started(&mut self, now_ms: u64, session: &Session) {
+        self.record(now_ms, journal::Event::SessionStarted(session.started()));
+        self.put(session);
+    }
+
+    fn is_closing(&self, id: SessionId) -> bool {
+        self.close.iter().any(|(closing, _)| *closing == id)
+    }
+
+    fn close(&mut self, id: SessionId, cause: Cause) {
+        if !self.is_closing(id) {
+            self.close.push((id, cause));
+        }
+    }
+}
+
+impl Sessions {
+    /// Takes over what a process before this one left: `rows` from beside the journal, `observed`
+    /// from the data plane. What the decision asks for brings the data plane in line.
+    pub fn restore(
+        rows: impl IntoIterator<Item = Session>,
+        observed: &[Entry],
+        slots: u32,
+        report_every_ms: u64,
+        now_ms: u64,
+    ) -> (Self, Decision) {
+        let mut decision = Decision::default();
+        let kept: HashMap<SessionId, Slot> =
+            observed.iter().map(|entry| (entry.session, entry.slot)).collect();
+        let mut live = BTreeMap::new();
+        let (mut by_mac, mut by_acct) = (HashMap::new(), HashMap::new());
+        for mut session in rows {
+            session.active_at_ms = now_ms;
+            if let Meter::Kernel { slot, base, installed } = &mut session.meter {
+                *installed = kept.get(&session.id) == Some(slot);
+                if !*installed {
+                    // The kernel has forgotten it (the host was restarted): it counts from zero.
+                    *base = session.counters;
+                    decision.put(&session);
+                }
+            }
+            if let Some(entry) = session.entry() {
+                decision.acts.push(Act::Install(entry, None));
+                by_mac.insert(entry.mac, session.id);
+            }
+            if !session.acct_session_id.is_empty() {
+                let key = (Arc::clone(&session.nas.name), session.acct_session_id.clone());
+                by_acct.insert(key, session.id);
+            }
+            live.insert(session.id, session);
+        }
+        let taken = live.values().filter_map(Session::slot);
+        let slots = Slots::new(slots, taken);
+        let sessions = Self {
+            live,
+            by_mac,
+            by_acct,
+            slots,
+            behind: BTreeSet::new(),
+            failures: Failures::default(),
+            report_every_ms,
+            reported_at_ms: now_ms,
+        };
+        (sessions, decision)
+    }
+
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.live.get(&id)
+    }
+
+    /// The slots that the kernel counts in, with whose they are.
+    pub fn metered(&self) -> Vec<(SessionId, Slot)> {
+        let installed = |session: &Session| Some((session.id, session.installed_slot()?));
+        self.live.values().filter_map(installed).collect()
+    }
+
+    /// A device was accepted. A session that it had ends: the new one is under the new terms.
+    pub fn open(&mut self, open: Open, ticket: Ticket, now_ms: u64, decision: &mut Decision) {
+        if let Some(&old) = self.by_mac.get(&open.mac) {
+            decision.close(old, Cause::PORT_REINITIALIZED);
+        }
+        let Some(slot) = self.slots.take() else {
+            // No reply: the NAS tries another server or later.
+            tracing::error!(mac = %open.mac, "no slot is free: the session is not opened");
+            metrics::counter!("kennet_sessions_refused_total", "reason" => "slots").increment(1);
+            return;
+        };
+        let subscriber = &open.subscriber;
+        let session = Session {
+            id: open.session,
+            username: subscriber.username.clone(),
+            subscriber: subscriber.id,
+            subscription: subscriber.subscription,
+            nas: open.nas,
+            mac: Some(open.mac),
+            ip: open.ip,
+            acct_session_id: String::new(),
+            meter: Meter::Kernel { slot, base: Counters::default(), installed: false },
+            shape: subscriber.shape(),
+            class: subscriber.class,
+            started_at_ms: now_ms,
+            revision: open.revision,
+            limits: limits(subscriber),
+            counters: Counters::default(),
+            active_at_ms: now_ms,
+            reported: Counters::default(),
+        };
+        decision.started(now_ms, &session);
+        if let Some(entry) = session.entry() {
+            decision.acts.push(Act::Install(entry, Some(ticket)));
+        }
+        self.by_mac.insert(open.mac, session.id);
+        self.live.insert(session.id, session);
+    }
+
+    /// Refused logins are counted and written down together, once a round.
+    pub fn auth_failure(&mut self, failure: event::AuthFailure) {
+        self.failures.count(failure);
+    }
+
+    /// Brings live sessions to what is wanted now.
+    pub fn desired(&mut self, snapshot: &Snapshot, now_ms: u64, decision: &mut Decision) {
+        for session in self.live.values_mut() {
+            let Some(subscriber) = snapshot.subscriber(&session.username) else {
+                if session.slot().is_some() {
+                    decision.close(session.id, Cause::ADMIN_RESET);
+                }
+                continue;
+            };
+            session.limits = limits(subscriber);
+            session.subscription = subscriber.subscription;
+            let wanted = (subscriber.shape(), subscriber.class);
+            if (session.shape, session.class) == wanted {
+                continue;
+            }
+            (session.shape, session.class) = wanted;
+            session.revision = snapshot.revision;
+            decision.started(now_ms, session);
+            if let Some(entry) = session.entry() {
+                decision.acts.push(Act::Install(entry, None));
+            }
+        }
+    }
+
+    pub fn disconnect(
+        &mut self,
+        id: SessionId,
+        answer: event::Answer<Effect>,
+        decision: &mut Decision,
+    ) {
+        let effect = match self.live.get(&id) {
+            None => Effect::Nothing,
+            Some(session) if session.slot().is_none() => Effect::Failed {
+                reason: "the session is at a NAS whose traffic does not pass this host".to_owned(),
+            },
+            Some(_) => {
+                decision.close(id, Cause::ADMIN_RESET);
+                Effect::Done
+            }
+        };
+        decision.acts.push(Act::Answer(answer, effect));
+    }
+
+    /// A round: readings of the data plane, in any order; limits, reports, second tries.
+    pub fn tick(
+        &mut self,
+        readings: &[(SessionId, Reading)],
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
+        for (id, reading) in readings {
+            if let Some(session) = self.live.get_mut(id) {
+                session.observe(reading.passed, now_ms);
+            }
+        }
+        for session in self.live.values() {
+            if let Some(cause) = session.exhausted(now_ms)
+                && session.slot().is_some()
+            {
+                decision.close(session.id, cause);
+            }
+        }
+        if now_ms.saturating_sub(self.reported_at_ms) >= self.report_every_ms {
+            self.report(now_ms, decision);
+        }
+        for id in &self.behind {
+            if let Some(entry) = self.live.get(id).and_then(Session::entry) {
+                decision.acts.push(Act::Install(entry, None));
+            }
+        }
+    }
+
+    /// Writes down what every session has moved since the last time.
+    pub fn report(&mut self, now_ms: u64, decision: &mut Decision) {
+        self.reported_at_ms = now_ms;
+        for session in self.live.values_mut() {
+            if session.counters != session.reported && !decision.is_closing(session.id) {
+                session.reported = session.counters;
+                decision.record(now_ms, journal::Event::Usage(session.usage()));
+                decision.put(session);
+            }
+        }
+        for failures in self.failures.drain() {
+            decision.record(now_ms, journal::Event::AuthFailures(failures));
+        }
+    }
+
+    /// The data plane has let go of a session, or never had it: `reading` is its last.
+    pub fn closed(
+        &mut self,
+        id: SessionId,
+        reading: Reading,
+        cause: Cause,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
+        let Some(mut session) = self.live.remove(&id) else { return };
+        session.observe(reading.passed, now_ms);
+        decision.record(now_ms, journal::Event::SessionStopped(session.stopped(cause)));
+        decision.rows.push(Row::Delete { session: id });
+        // A session that was opened in this same round must not come back to life.
+        decision.acts.retain(|act| !matches!(act, Act::Install(entry, _) if entry.session == id));
+        if let Some(mac) = session.mac
+            && self.by_mac.get(&mac) == Some(&id)
+        {
+            self.by_mac.remove(&mac);
+        }
+        let key = (session.nas.name, session.acct_session_id);
+        if self.by_acct.get(&key) == Some(&id) {
+            self.by_acct.remove(&key);
+        }
+        if let Meter::Kernel { slot, .. } = session.meter {
+            self.slots.give_back(slot);
+        }
+        self.behind.remove(&id);
+    }
+
+    /// What came of [`Act::Install`].
+    pub fn installed(&mut self, id: SessionId, ok: bool) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        if !ok {
+            self.behind.insert(id);
+            return;
+        }
+        self.behind.remove(&id);
+        if let Meter::Kernel { installed, .. } = &mut session.meter {
+            *installed = true;
+        }
+    }
+
+    /// For people; `readings` are the data plane's, now.
+    pub fn list(&mut self, readings: &[(SessionId, Reading)], now_ms: u64) -> Vec<Listed> {
+        let mut dropped = HashMap::new();
+        for (id, reading) in readings {
+            if let Some(session) = self.live.get_mut(id) {
+                session.observe(reading.passed, now_ms);
+                dropped.insert(*id, reading.dropped);
+            }
+        }
+        let listed = self.live.values().map(|session| Listed {
+            session: session.id,
+            username: session.username.clone(),
+            nas: Arc::clone(&session.nas.name),
+            mac: session.mac,
+            ip: session.ip,
+            slot: session.slot(),
+            class: session.class,
+            shape: session.shape,
+            started_at_ms: session.started_at_ms,
+            reading: Reading {
+                passed: session.counters,
+                dropped: dropped.get(&session.id).copied().unwrap_or_default(),
+            },
+        });
+        listed.collect()
+    }
+}
+
+fn limits(subscriber: &Subscriber) -> Limits {
+    let Subscriber { data_bytes, online_seconds, session_timeout, idle_timeout, .. } = subscriber;
+    let session_seconds = [*online_seconds, session_timeout.map(u64::from)];
+    Limits {
+        data_bytes: *data_bytes,
+        session_seconds: session_seconds.into_iter().flatten().min(),
+        idle_seconds: idle_timeout.map(u64::from),
+    }
+}
