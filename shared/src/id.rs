@@ -30,6 +30,7 @@ macro_rules! kinds {
 
 // The registry: alphabetical, append only; a tag is never used for anything else.
 kinds! {
+    AccessPointId = AccessPointKind("ap"),
     CommandId = CommandKind("cmd"),
     EdgeId = EdgeKind("edge"),
     EpochId = EpochKind("epoch"),
