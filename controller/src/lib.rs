@@ -1,1 +1,21 @@
-//! stub
+//! The controller: tenants, staff, subscribers, plans, subscriptions, the inventory of the
+//! network, and the office end of every edge.
+//!
+//! Start at [`app`], which builds each part once. A domain is a folder: `http.rs` (routes, views,
+//! status codes) calls the verbs in `mod.rs`, which call `store.rs` (SQL). A domain calls another
+//! only through its `mod.rs`.
+//!
+//! To add a domain: a migration in `migrations/` (each table is given to `protect()`), a folder
+//! with these three files, a line in `App::routes`, and `tests/golden/routes.txt` made anew.
+
+pub mod actor;
+pub mod app;
+pub mod clock;
+pub mod db;
+pub mod edges;
+pub mod http;
+pub mod operators;
+pub mod postgres;
+pub mod seal;
+pub mod settings;
+pub mod token;

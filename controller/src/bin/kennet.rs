@@ -1,1 +1,3 @@
+//! `kennet`: the operator's command line over the REST API.
+
 fn main() {}

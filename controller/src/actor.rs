@@ -1,0 +1,35 @@
+//! Who does something: what every verb is told and every audit row says.
+
+use std::net::IpAddr;
+
+use shared::id::{OperatorId, TenantId};
+use uuid::Uuid;
+
+use crate::operators::Role;
+
+/// A member of staff in one tenant, or the command line on the controller's own machine.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub tenant: TenantId,
+    pub role: Role,
+    /// None for the command line.
+    pub operator: Option<OperatorId>,
+    pub ip: Option<IpAddr>,
+    pub request: Uuid,
+}
+
+impl Actor {
+    /// Who sits at the machine and may read its files owns it.
+    pub fn command_line(tenant: TenantId) -> Self {
+        let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
+        Self { tenant, role, operator: None, ip: None, request: Uuid::now_v7() }
+    }
+
+    /// As it stands in audit rows.
+    pub fn name(&self) -> String {
+        self.operator.map_or_else(|| "command-line".to_owned(), |operator| operator.to_string())
+    }
+}
+
+/// The tenant whose staff runs the platform. It has no subscribers.
+pub const PLATFORM: TenantId = TenantId::from_uuid(Uuid::nil());

@@ -1,0 +1,159 @@
+//! Builds each part once, and gives each router its share.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, extract::FromRef};
+use shared::daemon::{Chain, Life};
+use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
+
+use crate::{
+    db::{self, Db},
+    edges::LookAgain,
+    http::Guarded,
+    postgres::{Cluster, ClusterError},
+    seal::{MasterKeyError, Seal},
+    settings::{Database, Settings},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the private Postgres does not start")]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    #[error("cannot listen on {addr} (`http_listen`)")]
+    Listen { addr: SocketAddr, source: io::Error },
+}
+
+/// Everything there is one of. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    db: Db,
+    seal: Seal,
+    look_again: LookAgain,
+}
+
+/// The database of the settings, with the private cluster below it if that is what was asked for.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub db: Db,
+    cluster: Option<Cluster>,
+}
+
+impl Storage {
+    /// Starts the private cluster if there is to be one, and migrates.
+    pub async fn open(settings: &Settings) -> Result<Self, StartError> {
+        match &settings.database {
+            Database::Yours(options) => {
+                db::migrate(options).await?;
+                Ok(Self { db: Db::open(options), cluster: None })
+            }
+            Database::Private(cluster) => {
+                let cluster = Cluster::open(cluster).await?;
+                let made = Self::in_cluster(&cluster).await;
+                if made.is_err() {
+                    cluster.stop().await;
+                }
+                made
+            }
+        }
+    }
+
+    async fn in_cluster(cluster: &Cluster) -> Result<Self, StartError> {
+        db::create(&cluster.options(), DATABASE).await?;
+        let options = cluster.options().database(DATABASE);
+        db::migrate(&options).await?;
+        Ok(Self { db: Db::open(&options), cluster: Some(cluster.clone()) })
+    }
+
+    pub fn watch(&self, life: &Life) {
+        if let Some(cluster) = &self.cluster {
+            cluster.watch(life);
+        }
+    }
+
+    pub async fn close(&self) {
+        self.db.close().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.stop().await;
+        }
+    }
+}
+
+impl App {
+    pub fn new(settings: &Settings, db: Db) -> Result<Self, StartError> {
+        let seal = Seal::load(settings.master_key_file.as_deref(), &settings.data_dir)?;
+        Ok(Self { db, seal, look_again: LookAgain::default() })
+    }
+
+    /// Every route there is.
+    pub fn routes() -> Guarded<Self> {
+        Guarded::default()
+    }
+
+    pub fn router(self) -> Router {
+        let (router, _api) = Self::routes().split(OpenApi::default());
+        router.with_state(self)
+    }
+}
+
+impl FromRef<App> for Db {
+    fn from_ref(app: &App) -> Self {
+        app.db.clone()
+    }
+}
+
+impl FromRef<App> for Seal {
+    fn from_ref(app: &App) -> Self {
+        app.seal.clone()
+    }
+}
+
+impl FromRef<App> for LookAgain {
+    fn from_ref(app: &App) -> Self {
+        app.look_again.clone()
+    }
+}
+
+/// Runs until the daemon stops.
+pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
+    let addr = settings.http_listen;
+    let listener =
+        TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })?;
+    let storage = Storage::open(settings).await?;
+    let app = match App::new(settings, storage.db.clone()) {
+        Ok(app) => app,
+        Err(error) => {
+            storage.close().await;
+            return Err(error);
+        }
+    };
+    storage.watch(&life);
+    tracing::info!(http.listen = %addr, "serving");
+    let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = life.clone();
+    let http = axum::serve(listener, service)
+        .with_graceful_shutdown(async move { stopping.stopped().await })
+        .into_future();
+    tokio::pin!(http);
+    tokio::select! {
+        result = &mut http => if let Err(error) = result {
+            tracing::error!(error = %Chain(&error), "the API stopped");
+        },
+        () = life.stopped() => if tokio::time::timeout(GRACE, http).await.is_err() {
+            tracing::warn!("some requests were cut off");
+        },
+    }
+    if let Err(error) = life.stop(GRACE).await {
+        tracing::warn!(error = %Chain(&error), "some tasks were cut off");
+    }
+    storage.close().await;
+    Ok(())
+}
+
+const DATABASE: &str = "kennet";
+/// What a request in flight may take when the controller is asked to stop.
+const GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,232 @@
+//! The database: one login, three roles, one tenant per transaction.
+//!
+//! Every connection steps down to a role that row level security binds. Rows of a tenant are seen
+//! only inside [`Db::tenant`] (staff) or [`Db::edge_of`] (what edges report): outside of them
+//! there are none.
+
+use std::time::Duration;
+
+use shared::id::TenantId;
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+
+/// A transaction. What is not committed is undone.
+pub type Tx = Transaction<'static, Postgres>;
+
+/// The pools, by role. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    /// Staff at the API.
+    pub app: PgPool,
+    /// What edges report and are told.
+    pub ingest: PgPool,
+    /// Who logs in, before the tenant is known.
+    pub auth: PgPool,
+}
+
+/// What can go wrong with any statement.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database query failed")]
+    Query(#[from] sqlx::Error),
+    #[error("{rows} rows changed, {want} should have")]
+    Rows { want: u64, rows: u64 },
+    /// The database holds something that this program would never write.
+    #[error("{table}.{column} of {row} holds an impossible value")]
+    Corrupt { table: &'static str, column: &'static str, row: Uuid },
+}
+
+impl StoreError {
+    /// The name of the constraint that refused the statement.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Query(sqlx::Error::Database(error)) => error.constraint(),
+            Self::Query(_) | Self::Rows { .. } | Self::Corrupt { .. } => None,
+        }
+    }
+
+    /// Does a foreign key point to nothing?
+    pub fn is_dangling(&self) -> bool {
+        self.is_state("23503")
+    }
+
+    /// Would the same transaction probably succeed if it were run again?
+    pub fn is_transient(&self) -> bool {
+        // serialization_failure, deadlock_detected
+        self.is_state("40001") || self.is_state("40P01")
+    }
+
+    /// Is the database not there, rather than unwilling?
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Query(error) => matches!(
+                error,
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+            ),
+            Self::Rows { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+
+    fn is_state(&self, state: &str) -> bool {
+        match self {
+            Self::Query(sqlx::Error::Database(error)) => error.code().as_deref() == Some(state),
+            Self::Query(_) | Self::Rows { .. } | Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot connect to the database")]
+    Connect(#[source] sqlx::Error),
+    #[error("cannot make the database `kennet`")]
+    Create(#[source] sqlx::Error),
+    #[error("cannot migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+}
+
+impl Db {
+    /// The pools. Connections are made when they are needed.
+    pub fn open(options: &PgConnectOptions) -> Self {
+        let pool = |role: Role, connections: u32| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_MAX)
+                .after_connect(move |connection, _meta| {
+                    Box::pin(async move { connection.execute(role.enter()).await.map(drop) })
+                })
+                .connect_lazy_with(options.clone())
+        };
+        Self {
+            app: pool(Role::App, APP_CONNECTIONS),
+            ingest: pool(Role::Ingest, INGEST_CONNECTIONS),
+            auth: pool(Role::Auth, AUTH_CONNECTIONS),
+        }
+    }
+
+    /// A transaction of staff that sees one tenant.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<Tx, StoreError> {
+        Ok(self.app.begin_with(begin(tenant)).await?)
+    }
+
+    /// A transaction about the edges of one tenant.
+    pub async fn edge_of(&self, tenant: TenantId) -> Result<Tx, StoreError> {
+        Ok(self.ingest.begin_with(begin(tenant)).await?)
+    }
+
+    /// Does the database answer?
+    pub async fn is_ready(&self) -> bool {
+        let check = async { self.auth.acquire().await?.ping().await };
+        matches!(tokio::time::timeout(READY_MAX, check).await, Ok(Ok(())))
+    }
+
+    pub async fn close(&self) {
+        tokio::join!(self.app.close(), self.ingest.close(), self.auth.close());
+    }
+}
+
+/// Goes on in the same transaction as staff of `tenant`.
+pub async fn enter(tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
+    // A UUID's text has nothing that could end the literal.
+    let statement = format!(
+        "SET LOCAL ROLE kennet_app; SET LOCAL kennet.tenant_id = '{}'",
+        tenant.as_uuid().hyphenated()
+    );
+    tx.execute(AssertSqlSafe(statement)).await?;
+    Ok(())
+}
+
+/// Runs `attempt` again while the database says that it only collided with another.
+pub async fn retry<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    E: AsStoreError,
+{
+    let mut left = RETRIES;
+    loop {
+        match attempt().await {
+            Err(error)
+                if left > 0 && error.as_store_error().is_some_and(StoreError::is_transient) =>
+            {
+                left -= 1;
+                tracing::debug!(left, "a transaction collided; again");
+            }
+            done => return done,
+        }
+    }
+}
+
+/// An operation's error that may stem from the database.
+pub trait AsStoreError {
+    fn as_store_error(&self) -> Option<&StoreError>;
+}
+
+impl AsStoreError for StoreError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
+
+/// Brings the schema up to date. Safe to run by several controllers at once.
+pub async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let mut connection = PgConnection::connect_with(options).await.map_err(OpenError::Connect)?;
+    connection
+        .execute(
+            "SET client_min_messages = warning; \
+             CREATE SCHEMA IF NOT EXISTS kennet; \
+             SET search_path = kennet",
+        )
+        .await
+        .map_err(OpenError::Connect)?;
+    sqlx::migrate!().run(&mut connection).await.map_err(OpenError::Migrate)
+}
+
+/// Makes the database `name` beside the one that `options` connect to, if it is not there.
+pub async fn create(options: &PgConnectOptions, name: &str) -> Result<(), OpenError> {
+    let mut connection = PgConnection::connect_with(options).await.map_err(OpenError::Connect)?;
+    let there = sqlx::query("SELECT FROM pg_database WHERE datname = $1")
+        .bind(name)
+        .fetch_optional(&mut connection)
+        .await
+        .map_err(OpenError::Create)?;
+    if there.is_none() {
+        let name = name.replace('"', "");
+        let statement = AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
+        connection.execute(statement).await.map_err(OpenError::Create)?;
+    }
+    Ok(())
+}
+
+fn begin(tenant: TenantId) -> AssertSqlSafe<String> {
+    // One round trip instead of two. A UUID's text has nothing that could end the literal.
+    let tenant = tenant.as_uuid().hyphenated();
+    AssertSqlSafe(format!("BEGIN; SET LOCAL kennet.tenant_id = '{tenant}'"))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    App,
+    Ingest,
+    Auth,
+}
+
+impl Role {
+    const fn enter(self) -> &'static str {
+        match self {
+            Self::App => "SET search_path = kennet; SET ROLE kennet_app",
+            Self::Ingest => "SET search_path = kennet; SET ROLE kennet_ingest",
+            Self::Auth => "SET search_path = kennet; SET ROLE kennet_auth",
+        }
+    }
+}
+
+/// More do not make two cores faster, and a private cluster has 64 for everything.
+const APP_CONNECTIONS: u32 = 16;
+const INGEST_CONNECTIONS: u32 = 8;
+const AUTH_CONNECTIONS: u32 = 4;
+const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+const READY_MAX: Duration = Duration::from_secs(1);
+const RETRIES: u32 = 5;

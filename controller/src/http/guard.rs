@@ -1,0 +1,150 @@
+//! A role for each route, and the list of them. A route cannot be added without saying who may
+//! call it.
+
+use axum::{
+    Extension, Router,
+    extract::{FromRequestParts, Request},
+    http::request::Parts,
+    middleware::{Next, from_fn},
+    response::{IntoResponse as _, Response},
+};
+use utoipa::openapi::{OpenApi, OpenApiBuilder, path::Operation, security::SecurityRequirement};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
+
+use super::Problem;
+use crate::{actor::Actor, operators::Role};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug)]
+pub enum Need {
+    /// No login: the route does its own checking, or tells nothing.
+    Nobody,
+    /// An edge, by its own secret; checked by the route.
+    Edge,
+    /// Any member of staff.
+    Staff,
+    /// Staff with one of these roles.
+    One(&'static [Role]),
+}
+
+impl Need {
+    fn allows(self, actor: Option<&Actor>) -> Result<(), Problem> {
+        let roles = match self {
+            Self::Nobody | Self::Edge => return Ok(()),
+            Self::Staff => &Role::ALL,
+            Self::One(roles) => roles,
+        };
+        let actor = actor.ok_or_else(Problem::login_needed)?;
+        if roles.contains(&actor.role) { Ok(()) } else { Err(Problem::role_needed(actor.role)) }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::Nobody => "-".to_owned(),
+            Self::Edge => "(edge)".to_owned(),
+            Self::Staff => "(staff)".to_owned(),
+            Self::One(roles) => {
+                roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+}
+
+/// A router that keeps a list of what it guards.
+pub struct Guarded<S> {
+    router: OpenApiRouter<S>,
+    list: Vec<String>,
+}
+
+impl<S> std::fmt::Debug for Guarded<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guarded").field("list", &self.list).finish_non_exhaustive()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Guarded<S> {
+    fn default() -> Self {
+        Self { router: OpenApiRouter::new(), list: Vec::new() }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Guarded<S> {
+    /// Adds what `routes!(handler)` made of one handler.
+    #[must_use]
+    pub fn route(mut self, need: Need, mut routes: UtoipaMethodRouter<S>) -> Self {
+        for (path, item) in &mut routes.1.paths {
+            let operations = [
+                ("DELETE", &mut item.delete),
+                ("GET", &mut item.get),
+                ("PATCH", &mut item.patch),
+                ("POST", &mut item.post),
+                ("PUT", &mut item.put),
+            ];
+            for (method, operation) in operations {
+                let Some(operation) = operation else { continue };
+                document(need, operation);
+                self.list.push(format!("{path} {method} {}", need.describe()));
+            }
+        }
+        let routes = routes.layer(from_fn(move |request, next| guard(need, request, next)));
+        self.router = self.router.routes(routes);
+        self
+    }
+
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.router = self.router.merge(other.router);
+        self.list.extend(other.list);
+        self
+    }
+
+    /// One line for each route: path, method, roles. Sorted.
+    pub fn list(&self) -> String {
+        let mut list = self.list.clone();
+        list.sort();
+        list.join("\n")
+    }
+
+    /// The router, and what it says of itself.
+    pub fn split(self, about: OpenApi) -> (Router<S>, OpenApi) {
+        let (router, mut api) = self.router.split_for_parts();
+        api.info = about.info;
+        api.tags = about.tags;
+        if let (Some(components), Some(more)) = (&mut api.components, about.components) {
+            components.security_schemes.extend(more.security_schemes);
+        }
+        (router, OpenApiBuilder::from(api).build())
+    }
+}
+
+fn document(need: Need, operation: &mut Operation) {
+    let scheme = match need {
+        Need::Nobody => return,
+        Need::Edge => "edge",
+        Need::Staff | Need::One(_) => "staff",
+    };
+    operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
+    if let Need::One(_) = need {
+        let roles = format!("Roles: {}.", need.describe());
+        let text = operation.description.take();
+        operation.description =
+            Some(text.map_or_else(|| roles.clone(), |text| format!("{text}\n\n{roles}")));
+    }
+}
+
+async fn guard(need: Need, request: Request, next: Next) -> Response {
+    match need.allows(request.extensions().get::<Actor>()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The member of staff who calls. Only behind a guard that needs one.
+impl<S: Send + Sync> FromRequestParts<S> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let actor = Extension::<Self>::from_request_parts(parts, state).await;
+        actor.map(|Extension(actor)| actor).map_err(|_| Problem::login_needed())
+    }
+}

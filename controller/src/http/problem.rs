@@ -1,0 +1,142 @@
+//! One body for all errors: RFC 9457 problem details.
+
+use axum::{
+    Json,
+    extract::{FromRequest, Request, rejection::JsonRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use shared::daemon::Chain;
+use utoipa::ToSchema;
+
+use crate::{db::StoreError, operators::Role};
+
+/// What went wrong, as the client is told.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Stable name of the problem, for programs.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// HTTP status code.
+    status: u16,
+    /// For people.
+    title: String,
+    /// What is wrong with which field of the body, if that is the problem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// Seconds after which it is worth to try again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    pub field: &'static str,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, kind: &'static str, title: impl Into<String>) -> Self {
+        let (status, title) = (status.as_u16(), title.into());
+        Self { kind, status, title, errors: Vec::new(), retry_after: None }
+    }
+
+    pub fn login_needed() -> Self {
+        let title = "log in first: send `Authorization: Bearer TOKEN`";
+        Self::new(StatusCode::UNAUTHORIZED, "login-needed", title)
+    }
+
+    pub fn role_needed(has: Role) -> Self {
+        let title = format!("the role `{}` may not do this", has.as_str());
+        Self::new(StatusCode::FORBIDDEN, "role-needed", title)
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    /// It is there, and in the way.
+    pub fn conflict(kind: &'static str, title: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, kind, title)
+    }
+
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let title = "some fields do not fit";
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", title);
+        problem.errors = errors;
+        problem
+    }
+
+    pub fn retry_later(status: StatusCode, kind: &'static str, title: &str, seconds: u64) -> Self {
+        let mut problem = Self::new(status, kind, title);
+        problem.retry_after = Some(seconds);
+        problem
+    }
+
+    /// The cause goes to the log, once; the client gets the outer sentence.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %Chain(error), "a request failed");
+        let title = "something went wrong here; it is in the log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(error = %Chain(&error), "the database does not answer");
+            let title = "the database does not answer";
+            return Self::retry_later(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, 1);
+        }
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// A JSON body; what does not parse is a [`Problem`] like every other.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<T>(pub T);
+
+impl<T, S> FromRequest<S> for Body<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(rejected(&rejection)),
+        }
+    }
+}
+
+fn rejected(rejection: &JsonRejection) -> Problem {
+    let status = rejection.status();
+    let kind = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "body-too-large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "not-json",
+        _ => "bad-body",
+    };
+    Problem::new(status, kind, rejection.body_text())
+}
