@@ -249,3 +249,89 @@ const fn default_slots() -> u32 {
 
 /// HTB class ids are 16 bits; the arrays are made in one piece.
 const SLOTS_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use shared::daemon::Chain;
+
+    use super::*;
+
+    const FULL: &str = r#"
+        state_dir = "/var/lib/kennet-edge"
+        [radius]
+        auth = ["127.0.0.1:1812", "[::1]:1812"]
+        acct = ["127.0.0.1:1813"]
+        [dataplane]
+        lan = ["lan0"]
+        wan = ["wan0"]
+        [metrics]
+        listen = "127.0.0.1:9091"
+        [uplink]
+        url = "mqtts://controller.example:8883"
+        api = "https://controller.example"
+        edge = "edge_00000000000000000000000000000007"
+        secret_file = "edge.secret"
+        [desired]
+        file = "desired.toml"
+        [sessions]
+        report_seconds = 30
+    "#;
+
+    fn fault(text: &str) -> String {
+        let error = Settings::parse(Path::new("edge.toml"), text).expect_err("a fault");
+        Chain(&error).to_string()
+    }
+
+    #[test]
+    fn all_that_is_documented_is_read() {
+        let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
+        assert_eq!(settings.radius.unwrap().auth.len(), 2);
+        assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));
+        assert_eq!(settings.sessions.report_seconds, 30);
+        assert_eq!(settings.sessions.live_seconds, Sessions::default().live_seconds);
+    }
+
+    #[test]
+    fn a_fault_names_the_file_the_key_and_what_would_be_right() {
+        let cases = [
+            (FULL.replace("auth =", "auht ="), "unknown field `auht`"),
+            (FULL.replace("127.0.0.1:9091", "127.0.0.1"), "listen"),
+            (FULL.replace("[\"lan0\"]", "[]"), "dataplane.lan: name at least one interface"),
+            (FULL.replace("[\"wan0\"]", "[\"lan0\"]"), "`lan0` is both lan and wan"),
+            (FULL.replace("\"lan0\"", "\"a/b\""), "`a/b` is not an interface name"),
+            (FULL.replace("mqtts:", "https:"), "uplink.url: should start with mqtts:// or mqtt://"),
+            (FULL.replace("https:", "ftp:"), "uplink.api: should start with https:// or http://"),
+            (FULL.replace("edge_0", "ses_0"), "starts with `edge_`"),
+            (FULL.replace("report_seconds = 30", "report_seconds = 0"), "sessions.report_seconds"),
+            (FULL.replace("state_dir", "state_dri"), "state_dri"),
+        ];
+        for (text, expected) in cases {
+            let fault = fault(&text);
+            assert!(fault.starts_with("edge.toml: "), "{fault}");
+            assert!(fault.contains(expected), "{fault}\nshould contain: {expected}");
+        }
+    }
+
+    #[test]
+    fn an_edge_that_nobody_could_log_in_to_is_a_fault() {
+        let fault = fault("state_dir = \"x\"\n[radius]\nauth = [\"127.0.0.1:1812\"]");
+        assert!(fault.contains("nobody could ever log in"), "{fault}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_beside_the_settings_and_an_unreadable_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("edge.toml");
+        std::fs::write(&file, FULL).unwrap();
+        let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
+        assert!(fault.contains("uplink.secret_file: cannot read"), "{fault}");
+        std::fs::write(folder.path().join("edge.secret"), "hunter2\n").unwrap();
+        let settings = Settings::read(&file).unwrap();
+        let uplink = settings.uplink.unwrap();
+        assert_eq!(uplink.secret.unwrap().expose(), "hunter2");
+        assert_eq!(settings.desired.unwrap().file, folder.path().join("desired.toml"));
+        std::fs::write(folder.path().join("edge.secret"), "\n").unwrap();
+        let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
+        assert!(fault.contains("is empty"), "{fault}");
+    }
+}

@@ -102,7 +102,7 @@ mod tests {
         let cases = [
             (LAB.replace("max_sessions", "max_session"), "unknown key `subscriber.0.max_session`"),
             (LAB.replace("127.0.0.0/8", "127.0.0.1/8"), "127.0.0.0/8 is the network"),
-            (LAB.replace("10000", "0"), "down_kbps"),
+            (LAB.replace("= 10000\n", "= 0\n"), "down_kbps"),
             (LAB.replace("\"127.0.0.1\"", "\"127.0.0.0/8\""), "two NASes have the address"),
             (LAB.replace("\"other\"", "\"\""), "NAS `here` has an empty secret"),
             (LAB.replace("\"02:00:00:00:00:01\"", "\"02:00\""), "a MAC address like"),

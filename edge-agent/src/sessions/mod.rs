@@ -381,3 +381,6 @@ fn limits(subscriber: &Subscriber) -> Limits {
         idle_seconds: idle_timeout.map(u64::from),
     }
 }
+
+#[cfg(test)]
+mod tests;
