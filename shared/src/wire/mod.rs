@@ -1,7 +1,7 @@
 //! The messages between an edge and the controller.
 //!
 //! The rest of the programs imports [`latest`] and never says a version number. What is in [`v1`]
-//! is frozen once shipped: its bytes are golden files in `shared/tests/golden`.
+//! is frozen once shipped: its bytes are golden, in `shared/tests/golden.rs`.
 //!
 //! To change a message: a new optional field goes into the version that is there (unknown fields
 //! are ignored by older programs, an absent one has a default); anything else is a new module
