@@ -143,14 +143,15 @@ impl Server {
         true
     }
 
-    /// There will be no answer: a retransmission is a new request.
-    pub fn abandon(&mut self, pending: Pending) {
-        if let Some(slot) = self.in_work(pending) {
-            slot.state = State::Free;
-            let key = slot.key;
-            // The slot itself is free after its next check: it is in `checks` once.
-            self.by_key.remove(&key);
-        }
+    /// There will be no answer: a retransmission is a new request. `false` if nobody waited for
+    /// one any more.
+    pub fn abandon(&mut self, pending: Pending) -> bool {
+        let Some(slot) = self.in_work(pending) else { return false };
+        slot.state = State::Free;
+        let key = slot.key;
+        // The slot itself is free after its next check: it is in `checks` once.
+        self.by_key.remove(&key);
+        true
     }
 
     /// When to call [`Server::handle_timeout`] next.
@@ -274,7 +275,8 @@ mod tests {
     fn what_is_abandoned_is_asked_again() {
         let (mut server, now) = (Server::default(), t0());
         let pending = new(&ask(&mut server, now, 1, (7, 1)));
-        server.abandon(pending);
+        assert!(server.abandon(pending));
+        assert!(!server.abandon(pending));
         assert!(!server.finish(now, pending, b"too late"));
         new(&ask(&mut server, now, 1, (7, 1)));
     }
@@ -287,7 +289,7 @@ mod tests {
                 let pending = new(&ask(&mut server, now, 1, (id, round)));
                 match id % 3 {
                     0 => assert!(server.finish(now, pending, &[id])),
-                    1 => server.abandon(pending),
+                    1 => assert!(server.abandon(pending)),
                     _ => {}
                 }
             }

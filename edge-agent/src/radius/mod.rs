@@ -1,1 +1,161 @@
-//! RADIUS sockets around the pure `radius` crate.
+//! RADIUS: sockets around the pure parts.
+//!
+//! One blocking thread per address and core, outside of tokio: [`listener`] receives a batch,
+//! [`clients`] says whose packet it is and whether it is genuine, the duplicate cache of the
+//! `radius` crate whether it is new, [`auth`] and [`acct`] decide (pure), [`policy`] writes the
+//! plan in the NAS's words (pure), [`port`] answers. What opens or changes a session goes to
+//! `sessions` as an event, and its ticket sends the reply when the session is durable.
+//!
+//! What gets no answer is counted and logged by [`drops`].
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    num::NonZero,
+    sync::{Arc, mpsc::SyncSender},
+    thread,
+    time::Duration,
+};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use shared::daemon::{Chain, Life};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{desired, sessions::event::Event, settings};
+
+mod acct;
+mod auth;
+mod clients;
+mod delay;
+mod drops;
+mod inbox;
+mod listener;
+mod policy;
+mod port;
+
+use self::{drops::Tally, listener::Listener, port::Port};
+
+/// Sockets that are bound and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    auth: Vec<UdpSocket>,
+    acct: Vec<UdpSocket>,
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Authentication,
+    Accounting,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("cannot bind the RADIUS socket to {address}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("cannot start a thread for the RADIUS socket {address}")]
+    Thread { address: SocketAddr, source: io::Error },
+}
+
+/// Binds every address, so that a daemon that cannot serve one does not start.
+pub fn bind(settings: &settings::Radius) -> Result<Bound, ListenError> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let bind_all = |addresses: &[SocketAddr]| {
+        let mut sockets = Vec::new();
+        for &address in addresses {
+            bind_one(address, cores, &mut sockets)
+                .map_err(|source| ListenError::Bind { address, source })?;
+        }
+        Ok(sockets)
+    };
+    Ok(Bound { auth: bind_all(&settings.auth)?, acct: bind_all(&settings.acct)? })
+}
+
+impl Bound {
+    /// Where access requests are taken; useful when the port was 0.
+    pub fn auth_address(&self) -> Option<SocketAddr> {
+        self.auth.first()?.local_addr().ok()
+    }
+
+    /// Where accounting requests are taken.
+    pub fn acct_address(&self) -> Option<SocketAddr> {
+        self.acct.first()?.local_addr().ok()
+    }
+
+    /// Serves the sockets until `life` ends; a thread that ends before it ends the daemon.
+    ///
+    /// A metrics recorder has to be installed before, or nothing is counted.
+    pub fn start(
+        self,
+        desired: &desired::Current,
+        events: &SyncSender<Event>,
+        life: &Life,
+    ) -> Result<(), ListenError> {
+        let tally = Arc::new(Tally::new());
+        let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
+        let acct = self.acct.into_iter().map(|socket| (Role::Accounting, socket));
+        for (role, socket) in auth.chain(acct) {
+            let address = socket.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
+            let thread_error = |source| ListenError::Thread { address, source };
+            socket.set_read_timeout(Some(IDLE)).map_err(thread_error)?;
+            let port = Arc::new(Port::new(socket, Arc::clone(&tally)));
+            let listener = Listener::new(role, port, Arc::clone(desired), events.clone());
+            let ends = EndsDaemon { life: life.clone(), address };
+            thread::Builder::new()
+                .name(format!("radius-{}", address.port()))
+                .spawn(move || listener.run(&ends.life))
+                .map_err(thread_error)?;
+            tracing::info!(radius.address = %address, "serving RADIUS at {address}");
+        }
+        Ok(())
+    }
+}
+
+/// Half a daemon is worse than none: systemd starts a whole one.
+struct EndsDaemon {
+    life: Life,
+    address: SocketAddr,
+}
+
+impl Drop for EndsDaemon {
+    fn drop(&mut self) {
+        if !self.life.is_stopping() {
+            tracing::error!(radius.address = %self.address, "the RADIUS thread of {} ended on its own", self.address);
+            self.life.ask_to_stop();
+        }
+    }
+}
+
+/// One socket per core; the kernel spreads the clients over them by address and port, so that a
+/// client's retransmission meets its first request.
+fn bind_one(address: SocketAddr, cores: usize, into: &mut Vec<UdpSocket>) -> io::Result<()> {
+    // Sockets that share a port would share it with those of another process, too: half of the
+    // packets would go there. So first see that nobody has it.
+    let alone = UdpSocket::bind(address)?;
+    let address = alone.local_addr()?;
+    drop(alone);
+    for _ in 0..cores {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_reuse_port(cores > 1)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from(socket);
+        // Beyond the system's limit only with CAP_NET_ADMIN; and less is still a socket.
+        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err()
+            && let Err(error) = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)
+        {
+            tracing::warn!(error = %Chain(&error), "{address} keeps a small receive buffer");
+        }
+        into.push(socket);
+    }
+    Ok(())
+}
+
+/// About 10,000 requests: what a site sends at once after a power cut. The default (208 KiB) loses
+/// packets from 500 outstanding requests on.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// How long a thread waits for a packet before it looks whether the daemon stops.
+const IDLE: Duration = Duration::from_millis(200);

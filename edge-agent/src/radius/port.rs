@@ -1,0 +1,106 @@
+//! A socket with its duplicate cache, and replies that go out of it.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use radius::{EncodeError, Server, server::Pending};
+
+use super::drops::{DropReason, Tally};
+
+/// Shared by the thread that receives and by the tickets of sessions that are being opened.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) socket: UdpSocket,
+    server: Mutex<Server>,
+    pub(super) tally: Arc<Tally>,
+}
+
+impl Port {
+    pub(super) fn new(socket: UdpSocket, tally: Arc<Tally>) -> Self {
+        Self { socket, server: Mutex::default(), tally }
+    }
+
+    /// Contended only while a ticket completes.
+    pub(super) fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a reply for retransmissions and sends it, unless nobody waits for it any more.
+    pub(super) fn answer(&self, now: Instant, to: SocketAddr, pending: Pending, reply: &[u8]) {
+        if self.server().finish(now, pending, reply) {
+            self.send(now, to, reply);
+        }
+    }
+
+    /// A reply that cannot be written (too many Proxy-States) leaves its request unanswered.
+    pub(super) fn or_abandon<'b>(
+        &self,
+        pending: Pending,
+        reply: Result<&'b [u8], EncodeError>,
+    ) -> Result<&'b [u8], DropReason> {
+        reply.map_err(|error| {
+            tracing::debug!(%error, "cannot write a reply");
+            self.server().abandon(pending);
+            DropReason::NotSent
+        })
+    }
+
+    pub(super) fn send(&self, now: Instant, to: SocketAddr, reply: &[u8]) {
+        match self.socket.send_to(reply, to) {
+            Ok(_) => self.tally.reply(reply),
+            Err(error) => {
+                tracing::debug!(%error, "cannot send to {to}");
+                self.tally.dropped(now, to.ip(), None, DropReason::NotSent);
+            }
+        }
+    }
+}
+
+/// A reply that waits for something. If it is dropped, the NAS's next attempt is a new request.
+#[derive(Debug)]
+pub(super) struct Held {
+    port: Arc<Port>,
+    to: SocketAddr,
+    /// `None` when it has gone out.
+    pending: Option<Pending>,
+    nas: Arc<str>,
+    reply: Box<[u8]>,
+}
+
+impl Held {
+    pub(super) fn new(
+        port: &Arc<Port>,
+        to: SocketAddr,
+        pending: Pending,
+        nas: &Arc<str>,
+        reply: &[u8],
+    ) -> Self {
+        Self {
+            port: Arc::clone(port),
+            to,
+            pending: Some(pending),
+            nas: Arc::clone(nas),
+            reply: Box::from(reply),
+        }
+    }
+
+    pub(super) fn send(mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.port.answer(Instant::now(), self.to, pending, &self.reply);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        if self.port.server().abandon(pending) {
+            let source = self.to.ip().to_canonical();
+            let why = DropReason::NotDurable;
+            self.port.tally.dropped(Instant::now(), source, Some(&self.nas), why);
+        }
+    }
+}
