@@ -10,6 +10,7 @@
 
 pub mod actor;
 pub mod app;
+pub mod broker;
 pub mod clock;
 pub mod db;
 pub mod edges;
@@ -17,5 +18,6 @@ pub mod http;
 pub mod operators;
 pub mod postgres;
 pub mod seal;
+pub mod sessions;
 pub mod settings;
 pub mod token;

@@ -1,5 +1,11 @@
 //! Edges: the hosts in the field that authenticate, meter and shape.
 
+pub mod commands;
+pub mod link;
+pub mod live;
+pub mod presence;
+pub mod secret;
+
 use std::sync::Arc;
 
 use tokio::sync::Notify;
