@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool: what it prints is its purpose")]
 
 pub mod bench;
+pub mod demo;
 pub mod dist;
 pub mod lab;
 pub mod provider;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, dist,
+    bench, demo, dist,
     lab::{self, interrupt, sweep},
     setup, sqlx, tests,
 };
@@ -76,15 +76,11 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Sweep { .. } => Ok(()),
         Command::Setup => setup::run(),
-        Command::Demo { once, report } => demo(once, report),
+        Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),
         Command::Test => tests::run(),
         Command::Bench { what } => bench::run(&what),
         Command::Dist => dist::run(),
         Command::Sqlx => sqlx::run(),
     }
-}
-
-fn demo(_once: bool, _report: Option<PathBuf>) -> anyhow::Result<()> {
-    anyhow::bail!("the lab is not there yet")
 }

@@ -14,10 +14,12 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::workspace;
 
 pub use self::{
     cable::{Cable, Cut},
@@ -40,6 +42,7 @@ pub mod sweep;
 pub struct Lab {
     name: String,
     dir: PathBuf,
+    keep_logs: AtomicBool,
     /// Sweeps when this process is gone, however it went: it reads our end of a pipe.
     warden: Child,
 }
@@ -69,7 +72,7 @@ impl Lab {
         sweep::own(&dir)?;
         fs::create_dir(dir.join(LOGS))?;
         let warden = warden(&dir)?;
-        Ok(Self { name, dir, warden })
+        Ok(Self { name, dir, keep_logs: AtomicBool::new(false), warden })
     }
 
     /// Unique among labs; prefix of everything.
@@ -128,9 +131,13 @@ impl Lab {
         command
     }
 
-    /// Copies the logs to where they outlive the lab.
-    pub fn keep_logs(&self, to: &Path) -> Result<PathBuf> {
-        let to = to.join(&self.name);
+    /// Whether the logs are to outlive the lab, in `target/lab`. For as long as it may fail.
+    pub fn keep_logs(&self, keep: bool) {
+        self.keep_logs.store(keep, Ordering::Relaxed);
+    }
+
+    fn copy_logs(&self) -> Result<PathBuf> {
+        let to = workspace::target().join("lab").join(&self.name);
         fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
         for log in fs::read_dir(self.dir.join(LOGS))? {
             let log = log?;
@@ -144,6 +151,12 @@ impl Drop for Lab {
     fn drop(&mut self) {
         // Blocks for good while a signal is being handled: then that thread sweeps and exits.
         drop(interrupt::making());
+        if self.keep_logs.load(Ordering::Relaxed) {
+            match self.copy_logs() {
+                Ok(folder) => println!("the logs are in {}", folder.display()),
+                Err(error) => println!("cannot keep the logs: {error:#}"),
+            }
+        }
         if let Err(error) = sweep::lab(&self.dir) {
             println!("cannot remove all of {}: {error:#}", self.dir.display());
         }

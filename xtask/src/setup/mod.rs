@@ -15,6 +15,8 @@ mod debian;
 mod linker;
 mod needs;
 
+pub(crate) use self::needs::program;
+
 /// For building, testing and showing.
 pub fn run() -> Result<()> {
     ensure(LAB)?;

@@ -1,0 +1,186 @@
+//! The edge as a process in its namespace, and what it says about itself.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::{
+    lab::{Counters, Lab, Namespace, Process},
+    provider::controller::{number, text},
+    workspace,
+};
+
+#[derive(Debug)]
+pub struct Edge {
+    pub process: Process,
+    pub config: PathBuf,
+    namespace: Namespace,
+    program: PathBuf,
+}
+
+/// Ports on the edge's own loopback that the cable carries to the office.
+pub const MQTT_PORT: u16 = 1883;
+pub const API_PORT: u16 = 8080;
+
+/// A session, as the edge sees it in its kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    pub session: String,
+    pub username: String,
+    pub down_kbps: u64,
+    pub up_kbps: u64,
+    pub passed: Counters,
+    pub dropped: Counters,
+}
+
+impl Edge {
+    /// Writes `edge.toml` with the secret that the controller gave, and starts the edge.
+    pub fn start(
+        lab: &Lab,
+        binaries: &Path,
+        namespace: &Namespace,
+        id: &str,
+        secret: &str,
+    ) -> Result<Self> {
+        let folder = lab.folder("edge")?;
+        let pins = lab.bpffs()?.join("kennet");
+        write_secret(&folder.join("secret"), secret)?;
+        let config = folder.join("edge.toml");
+        fs::write(&config, settings(id, &pins))
+            .with_context(|| format!("cannot write {}", config.display()))?;
+        let program = binaries.join("kennet-edge");
+        let process = run(lab, namespace, &program, &config)?;
+        Ok(Self { process, config, namespace: namespace.clone(), program })
+    }
+
+    /// After it was killed.
+    pub fn restart(&mut self, lab: &Lab) -> Result<()> {
+        self.process = run(lab, &self.namespace, &self.program, &self.config)?;
+        Ok(())
+    }
+
+    pub fn command(&self, lab: &Lab, arguments: &[&str]) -> Command {
+        let mut command = lab.command(Some(&self.namespace), &self.program.display().to_string());
+        command.args(arguments).arg("--config").arg(&self.config);
+        command
+    }
+
+    /// Prometheus's text.
+    pub fn metrics(&self) -> Result<String> {
+        let reply = self.namespace.inside(|| {
+            let at = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, METRICS_PORT));
+            crate::provider::http::ask(at, "GET", "/metrics", &[], None)
+        })?;
+        Ok(reply.body)
+    }
+
+    /// The value of one line of the metrics, which may have labels.
+    pub fn metric(&self, line: &str) -> Result<u64> {
+        let text = self.metrics()?;
+        let value = text.lines().find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
+        Ok(value.unwrap_or(0))
+    }
+
+    pub fn sessions(&self, lab: &Lab) -> Result<Vec<Live>> {
+        let said = workspace::output(&mut self.command(lab, &["sessions", "--json"]))?;
+        let sessions: Vec<Value> =
+            serde_json::from_str(&said).with_context(|| format!("not a JSON array: {said}"))?;
+        sessions.iter().map(Live::read).collect()
+    }
+
+    /// The decoded journal, one record each.
+    pub fn journal(&self, lab: &Lab) -> Result<Vec<Value>> {
+        let said = workspace::output(&mut self.command(lab, &["journal", "--json"]))?;
+        said.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
+            .collect()
+    }
+
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        ready: impl FnMut() -> Result<bool>,
+    ) -> Result<()> {
+        self.process.wait_until(what, limit, ready)
+    }
+}
+
+impl Live {
+    fn read(value: &Value) -> Result<Self> {
+        Ok(Self {
+            session: text(value, "/session")?,
+            username: text(value, "/username")?,
+            down_kbps: number(value, "/down_kbps")?,
+            up_kbps: number(value, "/up_kbps")?,
+            passed: counters(value, "/passed")?,
+            dropped: counters(value, "/dropped")?,
+        })
+    }
+}
+
+/// Counters under the names that edge and controller both use.
+pub fn counters(value: &Value, pointer: &str) -> Result<Counters> {
+    let at = |name: &str| number(value, &format!("{pointer}/{name}"));
+    Ok(Counters {
+        down_bytes: at("down_bytes")?,
+        up_bytes: at("up_bytes")?,
+        down_packets: at("down_packets")?,
+        up_packets: at("up_packets")?,
+    })
+}
+
+fn run(lab: &Lab, namespace: &Namespace, program: &Path, config: &Path) -> Result<Process> {
+    let mut command = namespace.command(&program.display().to_string());
+    command.arg("run").arg("--config").arg(config);
+    lab.start("edge", &mut command)
+}
+
+fn write_secret(file: &Path, secret: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut options = fs::File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(file).and_then(|mut open| open.write_all(secret.as_bytes()));
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Reports are frequent, so that a story takes seconds.
+fn settings(id: &str, pins: &Path) -> String {
+    let pins = pins.display();
+    format!(
+        r#"state_dir = "state"
+
+[radius]
+auth = ["127.0.0.1:1812"]
+acct = ["127.0.0.1:1813"]
+
+[dataplane]
+lan = ["lan0"]
+wan = ["wan0"]
+pins = "{pins}"
+
+[metrics]
+listen = "127.0.0.1:{METRICS_PORT}"
+
+[uplink]
+url = "mqtt://127.0.0.1:{MQTT_PORT}"
+api = "http://127.0.0.1:{API_PORT}"
+edge = "{id}"
+secret_file = "secret"
+
+[sessions]
+report_seconds = 1
+live_seconds = 1
+"#
+    )
+}
+
+const METRICS_PORT: u16 = 9091;
