@@ -4,11 +4,19 @@
 //! the slot is installed for another session: a crash between "taken out of the kernel" and
 //! "written to the journal" loses nothing.
 
+use std::{error::Error, path::PathBuf};
+
 use shared::{
     id::SessionId, net::Mac, octets::Counters, rate::Shape, wire::latest::desired::Class,
 };
 
+pub mod bpf;
+mod htb;
+mod mapped;
 pub mod memory;
+mod netlink;
+mod pins;
+mod sysctl;
 
 /// Index of a session in the kernel's arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,9 +44,44 @@ pub struct Reading {
 #[derive(Debug, thiserror::Error)]
 pub enum DataplaneError {
     #[error("cannot {attempt}")]
-    System { attempt: String, source: Box<dyn std::error::Error + Send + Sync> },
+    System { attempt: String, source: Box<dyn Error + Send + Sync> },
     #[error("no slot {0:?}: the data plane was set up for {1} sessions")]
     NoSuchSlot(Slot, u32),
+    #[error(
+        "this kennet-edge was built without the kernel programs; \
+         `cargo xtask setup` installs what building them needs"
+    )]
+    NoProgram,
+    #[error("there is no interface `{name}` here; there are: {there}")]
+    NoInterface { name: String, there: String },
+    #[error(
+        "{interface} has a root queue `{kind}` of somebody else's; \
+         `tc qdisc del dev {interface} root` makes room"
+    )]
+    Occupied { interface: String, kind: String },
+    #[error("{wanted} sessions are more than the {max} that HTB has class ids for")]
+    TooManySlots { wanted: u32, max: u32 },
+    #[error(
+        "{0} is not on a BPF file system, where maps outlive a process; \
+         `mount -t bpf bpf /sys/fs/bpf` makes one"
+    )]
+    NoBpffs(PathBuf),
+    #[error("the pinned maps have entries of {0} bytes: they are of another program")]
+    Layout(u32),
+}
+
+/// Says what was attempted, beside the cause.
+trait Within<T> {
+    fn within(self, attempt: impl FnOnce() -> String) -> Result<T, DataplaneError>;
+}
+
+impl<T, E: Error + Send + Sync + 'static> Within<T> for Result<T, E> {
+    fn within(self, attempt: impl FnOnce() -> String) -> Result<T, DataplaneError> {
+        self.map_err(|source| DataplaneError::System {
+            attempt: attempt(),
+            source: Box::new(source),
+        })
+    }
 }
 
 pub trait Dataplane: Send {

@@ -1,0 +1,9 @@
+//! What needs the kernel: packets, maps, atomics. The only unsafe code of the data plane's
+//! kernel side; the programs in `bin/` put it together with the pure parts.
+
+#![expect(unsafe_code, reason = "each block says why it holds")]
+
+pub mod atomic;
+pub mod lane;
+pub mod maps;
+pub mod packet;
