@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -14,7 +15,10 @@ use serde_json::Value;
 
 use crate::{
     lab::{Counters, Lab, Namespace, Process},
-    provider::controller::{number, text},
+    provider::{
+        controller::{number, text},
+        http,
+    },
     workspace,
 };
 
@@ -30,6 +34,15 @@ pub struct Edge {
 pub const MQTT_PORT: u16 = 1883;
 pub const API_PORT: u16 = 8080;
 
+/// Who tells an edge what to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Orders<'a> {
+    /// A controller, which knows it by this id and secret.
+    Controller { edge: &'a str, secret: &'a str },
+    /// The text of a `desired.toml`.
+    File(&'a str),
+}
+
 /// A session, as the edge sees it in its kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
@@ -42,20 +55,14 @@ pub struct Live {
 }
 
 impl Edge {
-    /// Writes `edge.toml` with the secret that the controller gave, and starts the edge.
+    /// Writes `edge.toml` and starts the edge. It is told by `orders` who may log in.
     pub fn start(
         lab: &Lab,
         binaries: &Path,
         namespace: &Namespace,
-        id: &str,
-        secret: &str,
+        orders: Orders<'_>,
     ) -> Result<Self> {
-        let folder = lab.folder("edge")?;
-        let pins = lab.bpffs()?.join("kennet");
-        write_secret(&folder.join("secret"), secret)?;
-        let config = folder.join("edge.toml");
-        fs::write(&config, settings(id, &pins))
-            .with_context(|| format!("cannot write {}", config.display()))?;
+        let config = write_settings(lab, orders)?;
         let program = binaries.join("kennet-edge");
         let process = run(lab, namespace, &program, &config)?;
         Ok(Self { process, config, namespace: namespace.clone(), program })
@@ -76,8 +83,8 @@ impl Edge {
     /// Prometheus's text.
     pub fn metrics(&self) -> Result<String> {
         let reply = self.namespace.inside(|| {
-            let at = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, METRICS_PORT));
-            crate::provider::http::ask(at, "GET", "/metrics", &[], None)
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS_PORT));
+            http::ask(at, "GET", "/metrics", &[], None)
         })?;
         Ok(reply.body)
     }
@@ -144,16 +151,38 @@ fn run(lab: &Lab, namespace: &Namespace, program: &Path, config: &Path) -> Resul
     lab.start("edge", &mut command)
 }
 
-fn write_secret(file: &Path, secret: &str) -> Result<()> {
-    use std::io::Write as _;
+/// Makes the edge's folder with its settings and what they name; returns the settings' file.
+pub fn write_settings(lab: &Lab, orders: Orders<'_>) -> Result<PathBuf> {
+    let folder = lab.folder("edge")?;
+    let pins = lab.bpffs()?.join("kennet");
+    let source = match orders {
+        Orders::Controller { edge, secret } => {
+            write(&folder.join("secret"), secret, 0o600)?;
+            format!(
+                "[uplink]\nurl = \"mqtt://127.0.0.1:{MQTT_PORT}\"\n\
+                 api = \"http://127.0.0.1:{API_PORT}\"\nedge = \"{edge}\"\n\
+                 secret_file = \"secret\"\n"
+            )
+        }
+        Orders::File(text) => {
+            write(&folder.join("desired.toml"), text, 0o600)?;
+            "[desired]\nfile = \"desired.toml\"\n".to_owned()
+        }
+    };
+    let config = folder.join("edge.toml");
+    write(&config, &(settings(&pins) + &source), 0o644)?;
+    Ok(config)
+}
+
+fn write(file: &Path, text: &str, mode: u32) -> Result<()> {
     let mut options = fs::File::options();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(file).and_then(|mut open| open.write_all(secret.as_bytes()));
+    let options = options.write(true).create(true).truncate(true).mode(mode);
+    let written = options.open(file).and_then(|mut open| open.write_all(text.as_bytes()));
     written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Reports are frequent, so that a story takes seconds.
-fn settings(id: &str, pins: &Path) -> String {
+fn settings(pins: &Path) -> String {
     let pins = pins.display();
     format!(
         r#"state_dir = "state"
@@ -170,15 +199,10 @@ pins = "{pins}"
 [metrics]
 listen = "127.0.0.1:{METRICS_PORT}"
 
-[uplink]
-url = "mqtt://127.0.0.1:{MQTT_PORT}"
-api = "http://127.0.0.1:{API_PORT}"
-edge = "{id}"
-secret_file = "secret"
-
 [sessions]
 report_seconds = 1
 live_seconds = 1
+
 "#
     )
 }

@@ -18,7 +18,7 @@ use crate::{
     provider::{
         broker::Broker,
         controller::{Controller, Office, text},
-        edge::{API_PORT, Edge, MQTT_PORT},
+        edge::{API_PORT, Edge, MQTT_PORT, Orders},
         radclient::{Nas, Password},
         traffic::Family,
     },
@@ -122,7 +122,8 @@ impl Provider {
             &network.edge,
             &[(MQTT_PORT, controller.mqtt.port()), (API_PORT, controller.http.port())],
         )?;
-        let mut edge = Edge::start(&lab, &binaries, &network.edge, &edge_id, &secret)?;
+        let orders = Orders::Controller { edge: &edge_id, secret: &secret };
+        let mut edge = Edge::start(&lab, &binaries, &network.edge, orders)?;
         let at = format!("/api/network/edges/{edge_id}");
         edge.process.wait_until("at the desired state", Duration::from_secs(30), || {
             let state = office.get(&at)?;

@@ -112,10 +112,10 @@ impl Provider {
         let stops: Vec<&Value> = journal
             .iter()
             .filter(|record| record.get("session").and_then(Value::as_str) == Some(session))
-            .filter(|record| record.get("event").and_then(Value::as_str) == Some("session_stopped"))
+            .filter(|record| record.get("kind").and_then(Value::as_str) == Some("session_stopped"))
             .collect();
         match stops.as_slice() {
-            [stop] => counters(stop, ""),
+            [stop] => counters(stop, "/octets"),
             other => bail!("{} ends of {session} in the journal: {other:?}", other.len()),
         }
     }
