@@ -76,15 +76,17 @@ impl<'b> Writer<'b> {
         Self::start(buffer, code, id, [0; 16], Signed::Hash)
     }
 
-    /// The reply to `request`. Access replies start with a Message-Authenticator (against
-    /// CVE-2024-3596 it has to be the first), others have one if the request has one.
+    /// The reply to `request`. Access replies and replies to Status-Server start with a
+    /// Message-Authenticator (against CVE-2024-3596 it has to be the first).
+    ///
+    /// An Accounting-Response has none: no RFC says over which authenticator it would be, servers
+    /// differ, and its Response Authenticator covers all of it.
     pub fn reply(buffer: &'b mut Buffer, code: Code, request: &Packet<'_>) -> Self {
         let mut writer =
             Self::start(buffer, code, request.id(), *request.authenticator(), Signed::Hash);
-        let is_access =
-            matches!(code, Code::ACCESS_ACCEPT | Code::ACCESS_REJECT | Code::ACCESS_CHALLENGE);
-        if is_access || request.attr(AttrType::MESSAGE_AUTHENTICATOR).is_some() {
-            writer.message_authenticator();
+        match request.code() {
+            Code::ACCESS_REQUEST | Code::STATUS_SERVER => writer.message_authenticator(),
+            _ => {}
         }
         writer
     }
