@@ -129,19 +129,11 @@ fn answered(source: &str, packet: &[u8]) -> Result<bool> {
 
 /// A login as it was sent before 2024: well-formed, and proving nothing.
 fn access_request() -> Vec<u8> {
-    let mut packet = vec![1, 7, 0, 0];
-    packet.extend([0x5a; 16]);
-    packet.extend([1, 7]);
-    packet.extend(b"amina");
-    packet.extend([2, 18]);
-    packet.extend([0x33; 16]);
-    let length = u16::try_from(packet.len()).expect("it is short");
-    packet[2..4].copy_from_slice(&length.to_be_bytes());
-    packet
+    let attributes = [&[1, 7][..], b"amina", &[2, 18], &[0x33; 16]].concat();
+    let length = u16::try_from(20 + attributes.len()).expect("it is short");
+    [&[1, 7][..], &length.to_be_bytes(), &[0x5a; 16], &attributes].concat()
 }
 
 fn with_code(packet: &[u8], code: u8) -> Vec<u8> {
-    let mut packet = packet.to_vec();
-    packet[0] = code;
-    packet
+    [&[code][..], packet.get(1..).unwrap_or_default()].concat()
 }

@@ -30,6 +30,14 @@ pub struct Visit {
     pub before: Counters,
 }
 
+/// Somebody who was on-line; the controller may not know it yet.
+#[derive(Clone, Debug)]
+pub struct Left {
+    pub client: Counters,
+    pub live: Live,
+    pub journal: Counters,
+}
+
 /// What four places say about the same session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Books {
@@ -93,6 +101,12 @@ impl Provider {
 
     /// Waits for silence, logs out, and asks everybody.
     pub fn leave(&self, visit: &Visit) -> Result<Books> {
+        let left = self.log_out(visit)?;
+        self.settle(&left)
+    }
+
+    /// Waits for silence and logs out; asks those who are near.
+    pub fn log_out(&self, visit: &Visit) -> Result<Left> {
         let Household { username, seat, .. } = &visit.household;
         let client = traffic::silence(seat)? - visit.before;
         let live = self.live(visit)?;
@@ -102,7 +116,13 @@ impl Provider {
         let answer = nas.stop(seat, username, &visit.acct_session_id, &visit.class, wrong)?;
         ensure!(answer.is("Accounting-Response"), "stop of {username}: {}", answer.text);
         let journal = self.journal_of(&live.session)?;
-        let database = self.database_of(&live.session, Duration::from_secs(30))?;
+        Ok(Left { client, live, journal })
+    }
+
+    /// Waits until the controller has it too.
+    pub fn settle(&self, left: &Left) -> Result<Books> {
+        let database = self.database_of(&left.live.session, Duration::from_mins(1))?;
+        let Left { client, live, journal } = left.clone();
         Ok(Books { client, kernel: live.passed, dropped: live.dropped, journal, database })
     }
 
