@@ -8,12 +8,19 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 
 use crate::{
+    broker::{self, Broker},
     db::{self, Db},
-    edges::LookAgain,
+    edges::{
+        LookAgain,
+        desired::{self, Desk},
+        link::{LinkError, Target},
+        office::Office,
+        presence::Secrets,
+    },
     http::Guarded,
     postgres::{Cluster, ClusterError},
     seal::{MasterKeyError, Seal},
-    settings::{Database, Settings},
+    settings::{self, Database, Settings},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +31,10 @@ pub enum StartError {
     Database(#[from] db::OpenError),
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
+    #[error(transparent)]
+    Broker(#[from] broker::StartError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     #[error("cannot listen on {addr} (`http_listen`)")]
     Listen { addr: SocketAddr, source: io::Error },
 }
@@ -34,6 +45,7 @@ pub struct App {
     db: Db,
     seal: Seal,
     look_again: LookAgain,
+    office: Office,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -86,12 +98,14 @@ impl Storage {
 impl App {
     pub fn new(settings: &Settings, db: Db) -> Result<Self, StartError> {
         let seal = Seal::load(settings.master_key_file.as_deref(), &settings.data_dir)?;
-        Ok(Self { db, seal, look_again: LookAgain::default() })
+        let look_again = LookAgain::default();
+        let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        Ok(Self { db, seal, look_again, office })
     }
 
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
-        Guarded::default()
+        Guarded::default().merge(desired::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -118,6 +132,43 @@ impl FromRef<App> for LookAgain {
     }
 }
 
+impl FromRef<App> for Office {
+    fn from_ref(app: &App) -> Self {
+        app.office.clone()
+    }
+}
+
+impl FromRef<App> for Desk {
+    fn from_ref(app: &App) -> Self {
+        app.office.desk.clone()
+    }
+}
+
+/// Starts the broker, if it is to be one of ours, and the office's end of the edges.
+async fn open_office(
+    settings: &Settings,
+    app: &App,
+    life: &Life,
+) -> Result<Option<Broker>, StartError> {
+    let (broker, target) = match &settings.broker {
+        settings::Broker::Embedded { listen } => {
+            let folder = settings.data_dir.join("mqtt");
+            let secrets = Secrets::new(app.db.clone());
+            let broker_settings = broker::Settings { listen: *listen, folder };
+            let broker = Broker::start(life, broker_settings, secrets).await?;
+            let target = Target::at(broker.address(), Some(broker.own_login()));
+            (Some(broker), target)
+        }
+        settings::Broker::Yours { url, login } => {
+            let login = login.clone().map(|login| (login.user, login.password));
+            let target = Target { host: url.host.clone(), port: url.port, tls: url.tls, login };
+            (None, target)
+        }
+    };
+    app.office.start(life, target)?;
+    Ok(broker)
+}
+
 /// Runs until the daemon stops.
 pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     let addr = settings.http_listen;
@@ -132,6 +183,13 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
         }
     };
     storage.watch(&life);
+    let broker = match open_office(settings, &app, &life).await {
+        Ok(broker) => broker,
+        Err(error) => {
+            storage.close().await;
+            return Err(error);
+        }
+    };
     tracing::info!(http.listen = %addr, "serving");
     let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
     let stopping = life.clone();
@@ -146,6 +204,9 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
         () = life.stopped() => if tokio::time::timeout(GRACE, http).await.is_err() {
             tracing::warn!("some requests were cut off");
         },
+    }
+    if let Some(broker) = broker {
+        broker.stop().await;
     }
     if let Err(error) = life.stop(GRACE).await {
         tracing::warn!(error = %Chain(&error), "some tasks were cut off");

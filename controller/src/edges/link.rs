@@ -4,7 +4,11 @@
 //! nothing. It never waits while it reads: what its readers have no room for is dropped and
 //! counted, and the edge says it again. Start at [`Link::start`].
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, MqttOptions, Packet,
@@ -56,15 +60,23 @@ pub struct Inbox {
     pub commands: Commands,
 }
 
-/// The way to edges. Cheap to clone.
+/// The way to edges; closed until [`Link::start`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Link {
-    client: AsyncClient,
-    up: watch::Receiver<bool>,
+    client: Arc<OnceLock<AsyncClient>>,
+    up: watch::Sender<bool>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { client: Arc::default(), up: watch::Sender::new(false) }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
+    #[error("the link is there already")]
+    Started,
     #[error("cannot read the authorities that this machine trusts")]
     Authorities(#[source] TlsError),
 }
@@ -82,20 +94,20 @@ pub enum SendError {
 }
 
 impl Link {
-    /// Connects and keeps connecting; returns at once.
-    pub fn start(life: &Life, target: Target, inbox: Inbox) -> Result<Self, LinkError> {
+    /// Connects and keeps connecting; returns at once. Once in a link's life.
+    pub fn start(&self, life: &Life, target: Target, inbox: Inbox) -> Result<(), LinkError> {
         let options = options(target)?;
         let (client, events) = AsyncClient::builder(options).capacity(OUTGOING).build();
-        let (now_up, up) = watch::channel(false);
-        let reader = Reader { client: client.clone(), inbox, up: now_up };
+        self.client.set(client.clone()).map_err(|_| LinkError::Started)?;
+        let reader = Reader { client, inbox, up: self.up.clone() };
         life.spawn("edge link", reader.run(events));
-        Ok(Self { client, up })
+        Ok(())
     }
 
     /// Subscribed, so that everything an edge says from now on is heard.
     pub async fn wait_until_up(&self) {
-        // The sender lives as long as the task, and the task as long as the daemon.
-        let _ = self.up.clone().wait_for(|up| *up).await;
+        // It cannot fail: this link is a sender.
+        let _ = self.up.subscribe().wait_for(|up| *up).await;
     }
 
     pub fn is_up(&self) -> bool {
@@ -122,11 +134,9 @@ impl Link {
         message: &(impl Serialize + Sync),
         options: PublishOptions,
     ) -> Result<(), SendError> {
-        if !self.is_up() {
-            return Err(SendError::Down);
-        }
+        let client = self.client.get().filter(|_| self.is_up()).ok_or(SendError::Down)?;
         let payload = serde_json::to_vec(message)?;
-        let publish = self.client.publish(Topic { edge, leaf }.to_string(), payload, options);
+        let publish = client.publish(Topic { edge, leaf }.to_string(), payload, options);
         match tokio::time::timeout(SEND_MAX, publish).await {
             Ok(sent) => sent.map_err(|error| SendError::Client(Box::new(error))),
             Err(_) => Err(SendError::Busy),

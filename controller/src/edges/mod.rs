@@ -1,8 +1,10 @@
 //! Edges: the hosts in the field that authenticate, meter and shape.
 
 pub mod commands;
+pub mod desired;
 pub mod link;
 pub mod live;
+pub mod office;
 pub mod presence;
 pub mod secret;
 

@@ -1,0 +1,247 @@
+//! SQL of the desired state: the rows that it is made of, and its revision.
+
+use ipnetwork::IpNetwork;
+use shared::{
+    id::{EdgeId, NasId, SubscriberId, SubscriptionId, TenantId},
+    net::Prefix,
+    rate::Kbps,
+    wire::latest::desired::{Class, Enforce, Nas, Pointer, Subscriber, Vendor},
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{DesiredError, Have};
+use crate::{
+    db::{Db, StoreError},
+    seal::{Place, Seal},
+};
+
+pub(super) async fn tenants_with_edges(db: &Db) -> Result<Vec<TenantId>, StoreError> {
+    let rows: Vec<(Uuid,)> =
+        sqlx::query_as("SELECT DISTINCT tenant_id FROM edge WHERE NOT revoked ORDER BY 1")
+            .fetch_all(&db.ingest)
+            .await?;
+    Ok(rows.into_iter().map(|(tenant,)| TenantId::from_uuid(tenant)).collect())
+}
+
+/// One tenant's wishes, in its transaction.
+pub(super) struct Wishes<'c> {
+    pub(super) conn: &'c mut PgConnection,
+    pub(super) tenant: TenantId,
+    pub(super) seal: &'c Seal,
+}
+
+/// A subscription and the revision of it that no edge has confirmed.
+pub(super) type Waiting = (Uuid, i64);
+
+#[derive(sqlx::FromRow)]
+struct NasRow {
+    id: Uuid,
+    edge_id: Uuid,
+    name: String,
+    address: IpNetwork,
+    secret_sealed: Vec<u8>,
+    enforce: String,
+    vendor: String,
+    require_message_authenticator: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct SubscriberRow {
+    id: Uuid,
+    subscription_id: Uuid,
+    username: String,
+    password_sealed: Option<Vec<u8>>,
+    static_ip: Option<IpNetwork>,
+    macs: Vec<String>,
+    down_kbps: i32,
+    up_kbps: i32,
+    max_devices: i16,
+    idle_timeout_seconds: Option<i32>,
+}
+
+impl Wishes<'_> {
+    /// The edges that may come in, or one of them; kept until the transaction ends.
+    #[tracing::instrument(name = "db.edge.have", skip_all, err)]
+    pub(super) async fn edges(&mut self, one: Option<EdgeId>) -> Result<Vec<Have>, StoreError> {
+        let rows: Vec<(Uuid, i64, Option<String>, i64)> = sqlx::query_as(
+            "SELECT id, desired_revision, desired_hash, applied_revision FROM edge \
+              WHERE tenant_id = $1 AND NOT revoked AND ($2::uuid IS NULL OR id = $2) \
+              ORDER BY id FOR UPDATE",
+        )
+        .bind(self.tenant.as_uuid())
+        .bind(one.map(|edge| *edge.as_uuid()))
+        .fetch_all(&mut *self.conn)
+        .await?;
+        rows.into_iter()
+            .map(|(id, revision, hash, applied_revision)| {
+                let number = |column, value| {
+                    u64::try_from(value).map_err(|_| StoreError::Corrupt {
+                        table: "edge",
+                        column,
+                        row: id,
+                    })
+                };
+                Ok(Have {
+                    edge: EdgeId::from_uuid(id),
+                    revision: number("desired_revision", revision)?,
+                    hash,
+                    applied_revision: number("applied_revision", applied_revision)?,
+                })
+            })
+            .collect()
+    }
+
+    #[tracing::instrument(name = "db.edge.wish", skip_all, fields(edge.id = %have.edge), err)]
+    pub(super) async fn write(&mut self, have: &Have, pointer: &Pointer) -> Result<(), StoreError> {
+        let number = |revision| i64::try_from(revision).unwrap_or(i64::MAX);
+        let done = sqlx::query(
+            "UPDATE edge SET desired_revision = $3, desired_hash = $4 \
+              WHERE tenant_id = $1 AND id = $2 AND desired_revision = $5",
+        )
+        .bind(self.tenant.as_uuid())
+        .bind(have.edge.as_uuid())
+        .bind(number(pointer.revision))
+        .bind(&pointer.hash)
+        .bind(number(have.revision))
+        .execute(&mut *self.conn)
+        .await?;
+        match done.rows_affected() {
+            1 => Ok(()),
+            rows => Err(StoreError::Rows { want: 1, rows }),
+        }
+    }
+
+    /// The RADIUS clients of all edges, or of one.
+    #[tracing::instrument(name = "db.nas.wanted", skip_all, err)]
+    pub(super) async fn nas(
+        &mut self,
+        edge: Option<EdgeId>,
+    ) -> Result<Vec<(EdgeId, Nas)>, DesiredError> {
+        let rows: Vec<NasRow> = sqlx::query_as(
+            "SELECT id, edge_id, name, address::inet AS address, secret_sealed, enforce, vendor, \
+                    require_message_authenticator \
+               FROM nas \
+              WHERE tenant_id = $1 AND NOT disabled AND ($2::uuid IS NULL OR edge_id = $2)",
+        )
+        .bind(self.tenant.as_uuid())
+        .bind(edge.map(|edge| *edge.as_uuid()))
+        .fetch_all(&mut *self.conn)
+        .await
+        .map_err(StoreError::from)?;
+        rows.into_iter().map(|row| self.read_nas(row)).collect()
+    }
+
+    fn read_nas(&self, row: NasRow) -> Result<(EdgeId, Nas), DesiredError> {
+        let corrupt = |column| StoreError::Corrupt { table: "nas", column, row: row.id };
+        let place =
+            Place { tenant: self.tenant, table: "nas", row: row.id, column: "secret_sealed" };
+        let nas = Nas {
+            id: Some(NasId::from_uuid(row.id)),
+            name: row.name,
+            address: Prefix::new(row.address.ip(), row.address.prefix())
+                .ok_or_else(|| corrupt("address"))?,
+            secret: self.seal.open(&place, &row.secret_sealed)?,
+            enforce: match row.enforce.as_str() {
+                "edge" => Enforce::Edge,
+                "nas" => Enforce::Nas,
+                _ => return Err(corrupt("enforce").into()),
+            },
+            vendor: match row.vendor.as_str() {
+                "standard" => Vendor::Standard,
+                "mikrotik" => Vendor::Mikrotik,
+                _ => return Err(corrupt("vendor").into()),
+            },
+            require_message_authenticator: row.require_message_authenticator,
+        };
+        Ok((EdgeId::from_uuid(row.edge_id), nas))
+    }
+
+    /// Who may be on-line: a live subscription, and an account that is not closed.
+    #[tracing::instrument(name = "db.subscriber.wanted", skip_all, err)]
+    pub(super) async fn subscribers(&mut self) -> Result<Vec<Subscriber>, DesiredError> {
+        let rows: Vec<SubscriberRow> = sqlx::query_as(
+            "SELECT who.id, what.id AS subscription_id, who.username, who.password_sealed, \
+                    who.static_ip, \
+                    ARRAY (SELECT mac FROM subscriber_device AS device \
+                            WHERE device.tenant_id = who.tenant_id \
+                              AND device.subscriber_id = who.id) AS macs, \
+                    version.down_kbps, version.up_kbps, version.max_devices, \
+                    version.idle_timeout_seconds \
+               FROM subscriber AS who \
+               JOIN subscription AS what \
+                 ON what.tenant_id = who.tenant_id AND what.subscriber_id = who.id \
+                AND what.state IN ('active', 'grace') \
+               JOIN plan_version AS version \
+                 ON version.tenant_id = who.tenant_id AND version.id = what.plan_version_id \
+              WHERE who.tenant_id = $1 AND who.status = 'active'",
+        )
+        .bind(self.tenant.as_uuid())
+        .fetch_all(&mut *self.conn)
+        .await
+        .map_err(StoreError::from)?;
+        rows.into_iter().map(|row| self.read_subscriber(row)).collect()
+    }
+
+    fn read_subscriber(&self, row: SubscriberRow) -> Result<Subscriber, DesiredError> {
+        let id = row.id;
+        let corrupt = |table, column| StoreError::Corrupt { table, column, row: id };
+        let kbps = |column, value| {
+            let kbps = u32::try_from(value).ok().and_then(Kbps::new);
+            kbps.ok_or_else(|| corrupt("plan_version", column))
+        };
+        let place =
+            Place { tenant: self.tenant, table: "subscriber", row: id, column: "password_sealed" };
+        let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
+        let macs = row.macs.iter().map(|mac| mac.parse());
+        Ok(Subscriber {
+            id: Some(SubscriberId::from_uuid(id)),
+            subscription: Some(SubscriptionId::from_uuid(row.subscription_id)),
+            username: row.username,
+            password: password.transpose()?,
+            nt_hash: None,
+            class: Class::Active,
+            down_kbps: kbps("down_kbps", row.down_kbps)?,
+            up_kbps: kbps("up_kbps", row.up_kbps)?,
+            // What is left changes with every packet and is not part of a state.
+            data_bytes: None,
+            online_seconds: None,
+            session_timeout: None,
+            idle_timeout: row.idle_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+            max_sessions: u32::try_from(row.max_devices).ok(),
+            macs: macs
+                .collect::<Result<_, _>>()
+                .map_err(|_| corrupt("subscriber_device", "mac"))?,
+            static_ip: row.static_ip.map(|network| network.ip()),
+        })
+    }
+
+    #[tracing::instrument(name = "db.subscription.waiting", skip_all, err)]
+    pub(super) async fn subscriptions_waiting(&mut self) -> Result<Vec<Waiting>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, desired_rev FROM subscription \
+              WHERE tenant_id = $1 AND applied_rev < desired_rev ORDER BY id",
+        )
+        .bind(self.tenant.as_uuid())
+        .fetch_all(&mut *self.conn)
+        .await?)
+    }
+
+    #[tracing::instrument(name = "db.subscription.applied", skip_all, err)]
+    pub(super) async fn subscriptions_applied(
+        &mut self,
+        waiting: &[Waiting],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE subscription AS s SET applied_rev = w.rev \
+               FROM unnest($2::uuid[], $3::bigint[]) AS w (id, rev) \
+              WHERE s.tenant_id = $1 AND s.id = w.id AND s.applied_rev < w.rev",
+        )
+        .bind(self.tenant.as_uuid())
+        .bind(waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+        .bind(waiting.iter().map(|(_, rev)| *rev).collect::<Vec<_>>())
+        .execute(&mut *self.conn)
+        .await?;
+        Ok(())
+    }
+}
