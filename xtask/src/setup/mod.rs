@@ -15,7 +15,7 @@ mod debian;
 mod linker;
 mod needs;
 
-pub(crate) use self::needs::program;
+pub use self::needs::program;
 
 /// For building, testing and showing.
 pub fn run() -> Result<()> {
