@@ -89,7 +89,8 @@ impl Uplink {
         Broker::new(settings)
     }
 
-    /// Connects again and again until it is dropped.
+    /// Connects again and again until it is dropped. It does not say goodbye: the will is the
+    /// message that the edge is off-line, also when it was stopped on purpose.
     pub async fn run(mut self) {
         let mut wait = WAIT_MIN;
         loop {
@@ -181,11 +182,6 @@ impl Uplink {
                 }
                 _ = live.tick() => self.tell_live(sender).await?,
                 () = overdue => tracing::warn!("the controller does not acknowledge: sending again"),
-                () = self.life.stopped() => {
-                    self.fill(&mut window, sender, &mut journal).await?;
-                    sender.leave().await;
-                    return Ok(());
-                }
             }
         }
     }

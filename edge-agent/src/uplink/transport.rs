@@ -125,12 +125,6 @@ impl Sender {
         let done = self.client.publish(topic, payload, options).await;
         done.map_err(|_| TransportError::Closed)
     }
-
-    /// Says goodbye, so that the broker does not publish the will.
-    pub(super) async fn leave(&self) {
-        // A broker that is gone does not mind.
-        let _ = self.client.disconnect().await;
-    }
 }
 
 pub(super) struct Connection {
