@@ -1,1 +1,276 @@
 //! Builds the parts of the edge and owns the channels between them.
+//!
+//! [`check`] reads everything that can be read without touching anything: files, secrets,
+//! interface names. [`Agent::start`] then binds, and only then takes over kernel and journal.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use nix::net::if_::{if_nameindex, if_nametoindex};
+use shared::{
+    daemon::{Chain, Life, StillRunning},
+    id::EpochId,
+};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::{
+    dataplane::{self, Dataplane, DataplaneError, memory::Memory},
+    desired::{self, Current, Snapshot, disk::DiskError, file::FileError},
+    journal::{Journal, JournalError},
+    metrics::{self, MetricsError},
+    radius,
+    sessions::{
+        desk::{Desk, DeskError, EVENTS_MAX},
+        event::Event,
+    },
+    settings::Settings,
+    uplink::{Births, BrokerError, Uplink, follow},
+};
+
+pub struct Agent {
+    life: Life,
+    desk: JoinHandle<()>,
+    /// Held for as long as the agent runs.
+    _lock: File,
+    reload: Reload,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{key}: there is no interface `{name}` here; there are: {present}")]
+    NoInterface { key: &'static str, name: String, present: String },
+    #[error("desired.file")]
+    DesiredFile(#[from] FileError),
+    #[error("the copy of the desired state in state_dir")]
+    DesiredCopy(#[from] DiskError),
+    #[error("the copy of the desired state in state_dir contradicts itself")]
+    Contradiction(#[from] desired::Contradiction),
+    #[error("cannot {attempt} state_dir {path}")]
+    StateDir { attempt: &'static str, path: PathBuf, source: io::Error },
+    #[error("another kennet-edge runs on state_dir {0}")]
+    Running(PathBuf),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error(transparent)]
+    Client(#[from] follow::ClientError),
+    #[error(transparent)]
+    Radius(#[from] radius::ListenError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("the data plane cannot be set up")]
+    Dataplane(#[from] DataplaneError),
+    #[error("the journal cannot be opened")]
+    Journal(#[from] JournalError),
+    #[error("the sessions cannot be taken over")]
+    Desk(#[from] DeskError),
+    #[error("cannot start the session thread")]
+    Thread(#[source] io::Error),
+}
+
+pub const JOURNAL: &str = "journal.db";
+
+/// Everything that can be wrong before anything is touched.
+pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
+    if let Some(dataplane) = &settings.dataplane {
+        for (key, names) in [("dataplane.lan", &dataplane.lan), ("dataplane.wan", &dataplane.wan)] {
+            for name in names {
+                if if_nametoindex(name.as_str()).is_err() {
+                    let (name, present) = (name.clone(), interfaces_here());
+                    return Err(StartError::NoInterface { key, name, present });
+                }
+            }
+        }
+    }
+    if let Some(uplink) = &settings.uplink {
+        Uplink::broker(uplink)?;
+    }
+    // What the controller said last is newer than what a person once wrote into a file.
+    if settings.uplink.is_some()
+        && let Some(desired) = desired::disk::load(&settings.state_dir)?
+    {
+        return Ok(Snapshot::new(desired)?);
+    }
+    match &settings.desired {
+        Some(desired) => Ok(desired::file::read(&desired.file)?),
+        None => Ok(Snapshot::default()),
+    }
+}
+
+fn interfaces_here() -> String {
+    let names = if_nameindex().map(|all| {
+        let names = all.iter().map(|one| one.name().to_string_lossy().into_owned());
+        names.collect::<Vec<_>>().join(", ")
+    });
+    names.unwrap_or_default()
+}
+
+impl Agent {
+    /// `snapshot` is what [`check`] gave.
+    pub async fn start(settings: Settings, snapshot: Snapshot) -> Result<Self, StartError> {
+        let lock = lock(&settings.state_dir)?;
+        let prometheus = metrics::install()?;
+        let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
+        let listener = match &settings.metrics {
+            Some(metrics) => Some(metrics::bind(metrics.listen).await?),
+            None => None,
+        };
+
+        let life = Life::default();
+        let dataplane = open_dataplane(&settings)?;
+        let capabilities = dataplane.capabilities();
+        tracing::info!(?capabilities, "the data plane is there");
+        let journal_path = settings.state_dir.join(JOURNAL);
+        let journal = Journal::open(&journal_path, EpochId::from_uuid(Uuid::now_v7()))?;
+        let births = Births::new(journal.birth());
+        let (written_sender, written) = watch::channel(journal.head().next_seq);
+        let every = settings.sessions.report_every();
+        let desk = Desk::open(journal, dataplane, every, written_sender)?;
+
+        let (events, inbox) = sync_channel(EVENTS_MAX);
+        let snapshot = Arc::new(snapshot);
+        let (applied_sender, applied) = watch::channel(snapshot.revision);
+        // First of all events: sessions that were taken over come under today's terms.
+        let _ = events.try_send(Event::Desired(Arc::clone(&snapshot), None));
+        let current: Current = Arc::new(ArcSwap::new(snapshot));
+
+        let desk_life = life.clone();
+        let desk = std::thread::Builder::new()
+            .name("sessions".to_owned())
+            .spawn(move || desk.run(&inbox, &desk_life))
+            .map_err(StartError::Thread)?;
+        if let Some(radius) = radius {
+            radius.start(&current, &events, &life)?;
+        }
+        if let Some(listener) = listener {
+            let serve = metrics::serve(listener, prometheus, life.clone());
+            life.spawn("metrics", serve);
+        }
+        let reload = Reload {
+            file: settings.desired.as_ref().map(|desired| desired.file.clone()),
+            current: Arc::clone(&current),
+            events: events.clone(),
+            look_again: Arc::new(Notify::new()),
+            followed: settings.uplink.is_some(),
+        };
+        if let Some(uplink) = settings.uplink {
+            let look_again = Arc::clone(&reload.look_again);
+            let dataplane = settings.dataplane.as_ref();
+            let interfaces = dataplane.map(|it| [&it.lan[..], &it.wan[..]].concat());
+            let session = Uplink {
+                broker: Uplink::broker(&uplink)?,
+                journal: journal_path,
+                events: events.clone(),
+                written,
+                applied,
+                look_again: Arc::clone(&look_again),
+                births,
+                interfaces: interfaces.unwrap_or_default(),
+                capabilities,
+                live_every: settings.sessions.live_every(),
+                life: life.clone(),
+            };
+            let follow = follow::Follow {
+                client: follow::client(&uplink)?,
+                settings: uplink,
+                state_dir: settings.state_dir,
+                current,
+                events,
+                applied: applied_sender,
+                look_again,
+            };
+            life.spawn("uplink", session.run());
+            life.spawn("follow", follow.run());
+        }
+        Ok(Self { life, desk, _lock: lock, reload })
+    }
+
+    /// Ends when a part has failed.
+    pub async fn failed(&self) {
+        self.life.stopped().await;
+    }
+
+    /// Reads the desired state again, from its file or from the controller.
+    pub fn reload(&self) {
+        self.reload.run();
+    }
+
+    /// Stops asking, writes down what was moved so far, and leaves the sessions in the kernel.
+    pub async fn stop(self) -> Result<(), StillRunning> {
+        let stopped = self.life.stop(GRACE).await;
+        let desk = self.desk;
+        let joined = tokio::task::spawn_blocking(move || {
+            if desk.join().is_err() {
+                tracing::error!("the session thread panicked");
+            }
+        });
+        let _ = tokio::time::timeout(GRACE, joined).await;
+        stopped
+    }
+}
+
+/// What SIGHUP does.
+struct Reload {
+    file: Option<PathBuf>,
+    current: Current,
+    events: SyncSender<Event>,
+    look_again: Arc<Notify>,
+    followed: bool,
+}
+
+impl Reload {
+    fn run(&self) {
+        self.look_again.notify_one();
+        // Once the controller has said what it wants, the file is history.
+        if self.followed && self.current.load().revision > 0 {
+            return;
+        }
+        let Some(file) = &self.file else { return };
+        match desired::file::read(file) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                self.current.store(Arc::clone(&snapshot));
+                if self.events.try_send(Event::Desired(snapshot, None)).is_err() {
+                    tracing::error!("the session thread is overloaded: reload again");
+                }
+                tracing::info!(file = %file.display(), "the desired state is read again");
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "the desired state stays as it is");
+            }
+        }
+    }
+}
+
+fn lock(state_dir: &Path) -> Result<File, StartError> {
+    let failed = |attempt| {
+        move |source| StartError::StateDir { attempt, path: state_dir.to_owned(), source }
+    };
+    fs::create_dir_all(state_dir).map_err(failed("create"))?;
+    let file = File::create(state_dir.join("lock")).map_err(failed("write to"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Running(state_dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed("lock")(source)),
+    }
+}
+
+fn open_dataplane(settings: &Settings) -> Result<Box<dyn Dataplane>, StartError> {
+    if let Some(dataplane) = &settings.dataplane {
+        return Ok(dataplane::open(dataplane)?);
+    }
+    tracing::warn!("no [dataplane]: nothing is metered or shaped on this host");
+    Ok(Box::new(Memory::default()))
+}
+
+const GRACE: Duration = Duration::from_secs(5);

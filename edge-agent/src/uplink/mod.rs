@@ -153,7 +153,8 @@ impl Uplink {
 
         let head = *self.written.borrow_and_update();
         let mut window = Window::new(journal.first_open()?.unwrap_or(head));
-        let mut live = tokio::time::interval(self.live_every);
+        let first = tokio::time::Instant::now() + self.live_every;
+        let mut live = tokio::time::interval_at(first, self.live_every);
         live.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.fill(&mut window, sender, &mut journal).await?;
@@ -233,7 +234,7 @@ impl Uplink {
         if self.events.try_send(Event::List(answer)).is_err() {
             return Ok(());
         }
-        let Ok(listed) = listed.await else { return Ok(()) };
+        let Ok(Ok(listed)) = tokio::time::timeout(LIVE_TIME, listed).await else { return Ok(()) };
         let at_ms = now_ms();
         for some in listed.chunks(LIVE_MAX) {
             let sessions = some.iter().map(|listed| LiveSession {
@@ -347,5 +348,8 @@ const LIVE_MAX: usize = 400;
 
 /// Messages from the controller that wait; when it is full the socket is not read.
 const INBOX_MAX: usize = 64;
+
+/// How long the journal may wait for a screen.
+const LIVE_TIME: Duration = Duration::from_millis(500);
 
 const COMMAND_TIME: Duration = Duration::from_secs(10);

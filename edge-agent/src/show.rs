@@ -1,0 +1,175 @@
+//! What the command line shows of an edge, running or not.
+#![expect(clippy::print_stdout, reason = "a command-line tool's answer")]
+
+use std::path::Path;
+
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use edge_agent::{
+    agent::JOURNAL,
+    dataplane::{self, Reading},
+    journal::{Numbered, Reader},
+    sessions::Session,
+    settings::Settings,
+};
+use serde_json::{Value, json};
+use shared::{
+    id::SessionId,
+    octets::Counters,
+    wire::latest::journal::{Event, Octets},
+};
+
+pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
+    let settings = Settings::read(config)?;
+    let reader = Reader::open(&settings.state_dir.join(JOURNAL))?;
+    let mut sessions: Vec<Session> =
+        reader.sessions()?.iter().filter_map(|(_, row)| Session::from_row(row)).collect();
+    sessions.sort_by_key(|session| (session.started_at_ms, session.id));
+    let readings = match &settings.dataplane {
+        Some(dataplane) => dataplane::read_pinned(dataplane)?,
+        None => Vec::new(),
+    };
+    let reading = |session: &Session| -> Reading {
+        let entry = readings.iter().find(|(entry, _)| entry.session == session.id);
+        match entry {
+            Some((_, reading)) => Reading { passed: session.base() + reading.passed, ..*reading },
+            None => Reading { passed: session.counters, ..Reading::default() },
+        }
+    };
+    if as_json {
+        let listed: Vec<Value> = sessions
+            .iter()
+            .map(|session| {
+                let Reading { passed, dropped } = reading(session);
+                json!({
+                    "session": session.id,
+                    "username": session.username,
+                    "nas": &*session.nas.name,
+                    "mac": session.mac,
+                    "ip": session.ip,
+                    "acct_session_id": session.acct_session_id,
+                    "class": session.class,
+                    "down_kbps": session.shape.down_kbps,
+                    "up_kbps": session.shape.up_kbps,
+                    "started_at_ms": session.started_at_ms,
+                    "slot": session.slot().map(|slot| slot.0),
+                    "passed": passed,
+                    "dropped": dropped,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&listed)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+        "subscriber",
+        "device",
+        "address",
+        "class",
+        "plan down/up",
+        "down bytes",
+        "up bytes",
+        "dropped",
+        "session",
+    ]);
+    for session in &sessions {
+        let Reading { passed, dropped } = reading(session);
+        let dash = || "-".to_owned();
+        table.add_row([
+            session.username.clone(),
+            session.mac.map_or_else(dash, |mac| mac.to_string()),
+            session.ip.map_or_else(dash, |ip| ip.to_string()),
+            format!("{:?}", session.class).to_lowercase(),
+            format!("{} / {}", session.shape.down_kbps, session.shape.up_kbps),
+            passed.down_bytes.to_string(),
+            passed.up_bytes.to_string(),
+            dropped.total_bytes().to_string(),
+            session.id.to_string(),
+        ]);
+    }
+    println!("{table}");
+    println!("{} sessions", sessions.len());
+    Ok(())
+}
+
+pub(super) fn journal(config: &Path, as_json: bool, from: u64) -> anyhow::Result<()> {
+    let settings = Settings::read(config)?;
+    let reader = Reader::open(&settings.state_dir.join(JOURNAL))?;
+    for numbered in reader.records(from)? {
+        let value = describe(&numbered);
+        if as_json {
+            println!("{value}");
+        } else {
+            let fields = value.as_object().into_iter().flatten();
+            let text: Vec<String> = fields.map(|(key, value)| format!("{key}={value}")).collect();
+            println!("{}", text.join(" "));
+        }
+    }
+    if !as_json {
+        println!("epoch {}, {} records to be acknowledged", reader.epoch(), reader.depth()?);
+    }
+    Ok(())
+}
+
+fn describe(numbered: &Numbered) -> Value {
+    let Numbered { seq, acknowledged, record } = numbered;
+    let Some(record) = record else {
+        return json!({ "seq": seq, "acknowledged": acknowledged, "kind": "unknown" });
+    };
+    let mut value = json!({ "seq": seq, "acknowledged": acknowledged, "at_ms": record.at_ms });
+    let counters = |octets: &Octets| json!(Counters::from(*octets));
+    let session = |bytes: &[u8]| json!(SessionId::from_slice(bytes));
+    let told = match &record.event {
+        None => json!({ "kind": "unknown" }),
+        Some(Event::SessionStarted(started)) => json!({
+            "kind": "session_started",
+            "session": session(&started.session),
+            "username": started.username,
+            "nas": started.nas_name,
+            "ip": started.ip,
+            "acct_session_id": started.acct_session_id,
+            "down_kbps": started.down_kbps,
+            "up_kbps": started.up_kbps,
+        }),
+        Some(Event::Usage(usage)) => json!({
+            "kind": "usage",
+            "session": session(&usage.session),
+            "octets": counters(&usage.octets),
+        }),
+        Some(Event::SessionStopped(stopped)) => json!({
+            "kind": "session_stopped",
+            "session": session(&stopped.session),
+            "octets": counters(&stopped.octets),
+            "cause": stopped.cause,
+        }),
+        Some(Event::EdgeStarted(started)) => json!({
+            "kind": "edge_started",
+            "version": started.version,
+            "birth": started.birth,
+            "sessions": started.sessions,
+        }),
+        Some(Event::AuthFailures(failures)) => json!({
+            "kind": "auth_failures",
+            "nas": failures.nas_name,
+            "username": failures.username,
+            "reason": failures.reason,
+            "count": failures.count,
+        }),
+    };
+    if let (Some(value), Value::Object(told)) = (value.as_object_mut(), told) {
+        value.extend(told);
+    }
+    value
+}
+
+pub(super) fn detach(config: &Path) -> anyhow::Result<()> {
+    let settings = Settings::read(config)?;
+    match &settings.dataplane {
+        Some(dataplane) => {
+            dataplane::detach(dataplane)?;
+            println!("nothing of KenNet is left in the kernel");
+        }
+        None => println!("no [dataplane]: nothing to detach"),
+    }
+    Ok(())
+}
