@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::{
-    dataplane::{self, Dataplane, DataplaneError, memory::Memory},
+    dataplane::{Dataplane, DataplaneError, bpf::Bpf, memory::Memory},
     desired::{self, Current, Snapshot, disk::DiskError, file::FileError},
     journal::{Journal, JournalError},
     metrics::{self, MetricsError},
@@ -267,7 +267,7 @@ fn lock(state_dir: &Path) -> Result<File, StartError> {
 
 fn open_dataplane(settings: &Settings) -> Result<Box<dyn Dataplane>, StartError> {
     if let Some(dataplane) = &settings.dataplane {
-        return Ok(dataplane::open(dataplane)?);
+        return Ok(Box::new(Bpf::open(dataplane)?));
     }
     tracing::warn!("no [dataplane]: nothing is metered or shaped on this host");
     Ok(Box::new(Memory::default()))

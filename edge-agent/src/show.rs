@@ -25,7 +25,7 @@ pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
         reader.sessions()?.iter().filter_map(|(_, row)| Session::from_row(row)).collect();
     sessions.sort_by_key(|session| (session.started_at_ms, session.id));
     let readings = match &settings.dataplane {
-        Some(dataplane) => dataplane::read_pinned(dataplane)?,
+        Some(dataplane) => dataplane::bpf::Reader::open(&dataplane.pins)?.observe()?,
         None => Vec::new(),
     };
     let reading = |session: &Session| -> Reading {
@@ -166,7 +166,7 @@ pub(super) fn detach(config: &Path) -> anyhow::Result<()> {
     let settings = Settings::read(config)?;
     match &settings.dataplane {
         Some(dataplane) => {
-            dataplane::detach(dataplane)?;
+            dataplane::bpf::Bpf::detach(dataplane)?;
             println!("nothing of KenNet is left in the kernel");
         }
         None => println!("no [dataplane]: nothing to detach"),
