@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use md4::Md4;
 use md5::{Digest as _, Md5};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
@@ -61,6 +62,12 @@ impl Password {
     pub fn is(&self, expected: &[u8]) -> bool {
         self.as_bytes().ct_eq(expected).into()
     }
+
+    /// As [`Password::is`], for who keeps an [`nt_hash`] and not the password.
+    pub fn has_nt_hash(&self, expected: &[u8; 16]) -> bool {
+        let typed = std::str::from_utf8(self.as_bytes());
+        typed.is_ok_and(|text| nt_hash(text).ct_eq(expected).into())
+    }
 }
 
 impl Drop for Password {
@@ -104,6 +111,15 @@ fn xor(left: &[u8; BLOCK], right: &[u8; BLOCK]) -> [u8; BLOCK] {
         *out ^= right;
     }
     out
+}
+
+/// MD4 of the password in UTF-16 (little-endian), as Windows and MS-CHAP keep it. RFC 2759 §8.3.
+pub fn nt_hash(password: &str) -> [u8; 16] {
+    let mut md4 = Md4::new();
+    for unit in password.encode_utf16() {
+        md4.update(unit.to_le_bytes());
+    }
+    md4.finalize().into()
 }
 
 /// A CHAP answer, RFC 2865 §2.2: an identifier and the MD5 over it, the password and a challenge.

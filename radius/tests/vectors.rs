@@ -13,7 +13,7 @@ use radius::{
         self, MessageAuthenticator, message_authenticator, verify_accounting, verify_reply,
     },
     packet::Authenticator,
-    password::{Chap, chap_answer, hide},
+    password::{Chap, chap_answer, hide, nt_hash},
 };
 
 fn hex(text: &str) -> Vec<u8> {
@@ -115,6 +115,16 @@ fn a_password_has_1_to_8_blocks() {
     assert!(hide(&[b'x'; 129], &[7; 16], &secret()).is_none());
     let (_, len) = hide(b"", &[7; 16], &secret()).unwrap();
     assert_eq!(len, 16);
+}
+
+#[test]
+fn the_nt_hash_of_rfc_2759_verifies() {
+    let hash = hex("44 eb ba 8d 53 12 b8 d6 11 47 44 11 f5 69 89 ae");
+    assert_eq!(nt_hash("clientPass")[..], hash);
+    let (hidden, len) = hide(b"clientPass", &[7; 16], &secret()).unwrap();
+    let revealed = Password::reveal(&hidden[..len], &[7; 16], &secret()).unwrap();
+    assert!(revealed.has_nt_hash(&nt_hash("clientPass")));
+    assert!(!revealed.has_nt_hash(&nt_hash("clientpass")));
 }
 
 #[test]

@@ -107,6 +107,16 @@ impl<'a> Credential<'a> {
         }
     }
 
+    fn is_of(&self, subscriber: &Subscriber) -> bool {
+        let hash = || nt_hash_of(subscriber.nt_hash.as_ref()?.expose());
+        match (&subscriber.password, self) {
+            (Some(password), _) => self.is(password.expose().as_bytes()),
+            (None, Self::Password(typed)) => hash().is_some_and(|hash| typed.has_nt_hash(&hash)),
+            // CHAP needs the password itself.
+            (None, Self::Chap(_) | Self::Absent) => false,
+        }
+    }
+
     /// MAC authentication: the password is the username again, in whatever spelling, or nothing.
     fn repeats(&self, username: &str, mac: Mac) -> bool {
         match self {
@@ -141,8 +151,7 @@ fn recognise(
 
     let subscriber = snapshot.subscriber(username);
     if let Some(subscriber) = subscriber
-        && let Some(password) = &subscriber.password
-        && credential.is(password.expose().as_bytes())
+        && credential.is_of(subscriber)
     {
         let subscriber = Arc::clone(subscriber);
         return Ok(Accept { subscriber, mac: calling, by: By::Password });
@@ -159,8 +168,15 @@ fn recognise(
     Err(match (subscriber, credential) {
         (None, _) => Refusal::UnknownSubscriber,
         (Some(_), Credential::Absent) => Refusal::Unsupported,
+        (Some(known), Credential::Chap(_)) if known.password.is_none() => Refusal::Unsupported,
         (Some(_), Credential::Password(_) | Credential::Chap(_)) => Refusal::WrongPassword,
     })
+}
+
+/// 32 hexadecimal digits.
+fn nt_hash_of(text: &str) -> Option<[u8; 16]> {
+    let bits = u128::from_str_radix(text, 16).ok()?;
+    (text.len() == 32).then(|| bits.to_be_bytes())
 }
 
 fn may_come_in(accept: Accept) -> Result<Accept, Refusal> {
@@ -215,6 +231,10 @@ mod tests {
                 ..subscriber("amina", Some("simba"))
             },
             Subscriber { macs: vec![mac("02:00:00:00:00:02")], ..subscriber("printer", None) },
+            Subscriber {
+                nt_hash: Some(Text::new("44ebba8d5312b8d611474411f56989ae".to_owned())),
+                ..subscriber("windows", None)
+            },
             Subscriber { class: Class::Blocked, ..subscriber("late", Some("simba")) },
             Subscriber { data_bytes: Some(0), ..subscriber("empty", Some("simba")) },
             Subscriber { online_seconds: Some(0), ..subscriber("over", Some("simba")) },
@@ -293,10 +313,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_is_enough_for_pap() {
+        check("windows", How::Pap("clientPass"), None, Ok("windows"));
+        check("windows", How::Pap("clientpass"), None, Err(Refusal::WrongPassword));
+        check("windows", How::Chap("clientPass"), None, Err(Refusal::Unsupported));
+        check("windows", How::Pap(""), None, Err(Refusal::WrongPassword));
+    }
+
+    #[test]
     fn who_has_only_devices_has_no_password() {
-        for how in [How::Pap(""), How::Pap("simba"), How::Chap("")] {
+        for how in [How::Pap(""), How::Pap("simba")] {
             check("printer", how, None, Err(Refusal::WrongPassword));
         }
+        check("printer", How::Chap(""), None, Err(Refusal::Unsupported));
         check("printer", How::Nothing, None, Err(Refusal::Unsupported));
     }
 
