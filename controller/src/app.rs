@@ -20,6 +20,7 @@ use crate::{
     http::Guarded,
     postgres::{Cluster, ClusterError},
     seal::{MasterKeyError, Seal},
+    sessions,
     settings::{self, Database, Settings},
 };
 
@@ -105,7 +106,7 @@ impl App {
 
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
-        Guarded::default().merge(desired::http::routes())
+        Guarded::default().merge(desired::http::routes()).merge(sessions::http::routes())
     }
 
     pub fn router(self) -> Router {

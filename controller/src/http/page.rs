@@ -14,9 +14,9 @@ use super::problem::{FieldError, Problem};
 pub struct PageQuery {
     /// At most this many, 1 to 500.
     #[param(default = 50, minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// `next` of the page before.
-    after: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 /// Checked.

@@ -26,7 +26,9 @@ use crate::{
 };
 
 pub mod changes;
+pub mod http;
 pub mod ingest;
+pub mod list;
 pub mod queue;
 pub mod record;
 mod store;
