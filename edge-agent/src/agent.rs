@@ -153,8 +153,7 @@ impl Agent {
             radius.start(&current, &events, &life)?;
         }
         if let Some(listener) = listener {
-            let serve = metrics::serve(listener, prometheus, life.clone());
-            life.spawn("metrics", serve);
+            life.spawn("metrics", metrics::serve(listener, prometheus));
         }
         let reload = Reload {
             file: settings.desired.as_ref().map(|desired| desired.file.clone()),

@@ -4,7 +4,6 @@ use std::{io, net::SocketAddr};
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use shared::daemon::Life;
 use tokio::net::TcpListener;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +24,13 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, MetricsError> {
     TcpListener::bind(listen).await.map_err(|source| MetricsError::Bind { listen, source })
 }
 
-pub async fn serve(listener: TcpListener, handle: PrometheusHandle, life: Life) {
+pub async fn serve(listener: TcpListener, handle: PrometheusHandle) {
     let text = move || {
         let handle = handle.clone();
         async move { handle.render() }
     };
     let router = Router::new().route("/metrics", get(text)).route("/healthz", get(async || "ok\n"));
-    let stopped = async move { life.stopped().await };
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
-    if let Err(error) = served {
+    if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "metrics are no longer served");
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
         ]);
     }
     println!("{table}");
-    println!("{} sessions", sessions.len());
+    println!("on-line: {}", sessions.len());
     Ok(())
 }
 
@@ -100,15 +100,23 @@ pub(super) fn journal(config: &Path, as_json: bool, from: u64) -> anyhow::Result
         if as_json {
             println!("{value}");
         } else {
-            let fields = value.as_object().into_iter().flatten();
-            let text: Vec<String> = fields.map(|(key, value)| format!("{key}={value}")).collect();
-            println!("{}", text.join(" "));
+            println!("{}", line(&value));
         }
     }
     if !as_json {
         println!("epoch {}, {} records to be acknowledged", reader.epoch(), reader.depth()?);
     }
     Ok(())
+}
+
+/// Number, kind, then what is told of it.
+fn line(value: &Value) -> String {
+    let field = |key: &str| value.get(key).map(Value::to_string).unwrap_or_default();
+    let rest = value.as_object().into_iter().flatten();
+    let rest = rest.filter(|(key, _)| *key != "seq" && *key != "kind");
+    let rest: Vec<String> = rest.map(|(key, value)| format!("{key}={value}")).collect();
+    let (seq, kind) = (field("seq"), field("kind"));
+    format!("{seq:>8}  {:<16} {}", kind.trim_matches('"'), rest.join(" "))
 }
 
 fn describe(numbered: &Numbered) -> Value {
