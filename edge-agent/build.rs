@@ -136,7 +136,7 @@ impl Way {
         let output = cargo.output().map_err(|error| format!("cannot start {cargo:?}: {error}"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{cargo:?} failed:\n{said}"));
+            return Err(format!("the kernel programs do not compile:\n{said}"));
         }
         let program = target.join(TARGET).join("release/shape");
         fs::copy(&program, out.join("shape"))

@@ -103,7 +103,12 @@ pub struct Codel {
     pub dropping: u16,
 }
 
-/// Decides about one packet. `cost` is its own: what cannot be cut smaller is no standing queue.
+/// Decides about one packet, which takes `cost` by itself.
+///
+/// A super-packet counts for more: it is dropped as a whole, and a sender that then has not some
+/// others on their way (the three behind a lost one that make TCP send it again) sits idle until
+/// its timer fires.
+#[inline(always)] // A call to the kernel's machine passes five arguments at most.
 pub const fn decide(
     codel: &mut Codel,
     bounds: &Bounds,
@@ -112,20 +117,22 @@ pub const fn decide(
     cost: u64,
     ect: bool,
 ) -> Decision {
-    if delay > bounds.limit {
+    if delay > max(bounds.limit, 6 * cost) {
         return Decision::Refuse;
     }
-    let shed = codel.step(now, delay, max(bounds.target, cost));
+    let shed = codel.step(now, delay, max(bounds.target, 4 * cost));
     match (shed, ect) {
         (true, false) => Decision::Shed,
         (true, true) => Decision::Mark,
-        (false, true) if delay > bounds.mark => Decision::Mark,
+        (false, true) if delay > max(bounds.mark, 2 * cost) => Decision::Mark,
         (false, _) => Decision::Pass,
     }
 }
 
 impl Codel {
-    /// RFC 8289 §5.
+    /// RFC 8289 §5, with one difference. There the packet that is dropped is the oldest, here it is
+    /// the newest: nobody hears of it before the queue in front of it has left. So the next one
+    /// waits for that too; else one sender is told many times before it could answer.
     const fn step(&mut self, now: u64, delay: u64, target: u64) -> bool {
         if delay < target {
             self.above_until = 0;
@@ -144,7 +151,7 @@ impl Codel {
                 return false;
             }
             self.count = self.count.saturating_add(1);
-            self.drop_at = control_law(self.drop_at, self.count);
+            self.drop_at = now + delay + control_law(self.count);
             return true;
         }
         // What was learnt shortly before is still true.
@@ -157,17 +164,17 @@ impl Codel {
                 if self.count < u16::MAX as u32 { self.count as u16 } else { u16::MAX };
         }
         self.dropping = 1;
-        self.drop_at = control_law(now, self.count);
+        self.drop_at = now + delay + control_law(self.count);
         true
     }
 }
 
-/// `at + INTERVAL / sqrt(count)`.
-const fn control_law(at: u64, count: u32) -> u64 {
+/// `INTERVAL / sqrt(count)`.
+const fn control_law(count: u32) -> u64 {
     // That many drops in one go would be one every 0.4 ms.
     let most = (1 << 16) - 1;
     let count = if count < most { count } else { most };
-    at + (INTERVAL << 8) / square_root(count << 16)
+    (INTERVAL << 8) / square_root(count << 16)
 }
 
 /// Newton's method from the nearest power of two: no table, no floating point, and no branch,

@@ -33,16 +33,29 @@ fn one_long_queue_is_forgiven_a_standing_one_is_not() {
     let bounds = Bounds::of(ns_per_byte(10_000));
     let mut codel = Codel::default();
     let long = bounds.target + 1;
-    assert_eq!(decide(&mut codel, &bounds, 0, long, 1, false), Decision::Pass);
-    assert_eq!(decide(&mut codel, &bounds, INTERVAL - 1, long, 1, false), Decision::Pass);
-    assert_eq!(decide(&mut codel, &bounds, INTERVAL, long, 1, false), Decision::Shed);
-    assert_eq!(decide(&mut codel, &bounds, INTERVAL + 1, long, 1, false), Decision::Pass);
-    assert_eq!(decide(&mut codel, &bounds, 2 * INTERVAL, long, 1, false), Decision::Shed);
-    // Soon again: 100 ms / sqrt(2).
-    let next = 2 * INTERVAL + 70_710_678;
-    assert_eq!(decide(&mut codel, &bounds, next - 1_000_000, long, 1, false), Decision::Pass);
-    assert_eq!(decide(&mut codel, &bounds, next + 1_000_000, long, 1, false), Decision::Shed);
-    assert_eq!(decide(&mut codel, &bounds, next + 2_000_000, 0, 1, false), Decision::Pass);
+    let mut at = |now, delay| decide(&mut codel, &bounds, now, delay, 1, false);
+    assert_eq!(at(0, long), Decision::Pass);
+    assert_eq!(at(INTERVAL - 1, long), Decision::Pass);
+    assert_eq!(at(INTERVAL, long), Decision::Shed);
+    // Not before the first one can have been noticed.
+    assert_eq!(at(2 * INTERVAL + long - 1, long), Decision::Pass);
+    assert_eq!(at(2 * INTERVAL + long, long), Decision::Shed);
+    // Sooner from time to time: 100 ms / sqrt(2).
+    let third = 2 * INTERVAL + long + long + 70_710_678;
+    assert_eq!(at(third - 100_000, long), Decision::Pass);
+    assert_eq!(at(third + 100_000, long), Decision::Shed);
+    assert_eq!(at(third + 200_000, 0), Decision::Pass);
+}
+
+#[test]
+fn few_super_packets_are_no_standing_queue() {
+    let bounds = Bounds::of(ns_per_byte(10_000));
+    let cost = cost(ns_per_byte(10_000), 64_000, 43);
+    let mut codel = Codel::default();
+    for round in 0..10 {
+        let decision = decide(&mut codel, &bounds, round * INTERVAL, 3 * cost, cost, false);
+        assert_eq!(decision, Decision::Pass);
+    }
 }
 
 #[test]
@@ -55,7 +68,7 @@ fn who_understands_marks_is_not_dropped_from() {
 }
 
 proptest! {
-    /// Over any time and any arrivals, no more leaves than the rate, the burst and the last packet.
+    /// Over any time and any arrivals, no more passes than the rate, the burst and the queue.
     #[test]
     fn no_more_passes_than_rate_and_burst(
         kbps in 64_u32..1_000_000,
@@ -64,7 +77,7 @@ proptest! {
         let rate = ns_per_byte(kbps);
         let bounds = Bounds::of(rate);
         let start = 10_000_000_000_000;
-        let (mut now, mut clear_at, mut passed, mut last) = (start, 0, 0, 0);
+        let (mut now, mut clear_at, mut passed, mut biggest) = (start, 0, 0, 0);
         let mut codel = Codel::default();
         for (pause, octets) in packets {
             now += pause;
@@ -73,9 +86,10 @@ proptest! {
             if decide(&mut codel, &bounds, now, arrival.delay, cost, false) == Decision::Pass {
                 clear_at = arrival.base + cost;
                 passed += cost;
-                last = cost;
+                biggest = max(biggest, cost);
             }
-            prop_assert!(passed <= now - start + bounds.burst + bounds.limit + last);
+            let queue = max(bounds.limit, 6 * biggest) + biggest;
+            prop_assert!(passed <= now - start + bounds.burst + queue);
         }
     }
 

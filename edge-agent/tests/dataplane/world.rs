@@ -1,28 +1,71 @@
-//! Client, gateway and server in three namespaces; everything is gone when it is dropped.
+//! Client, gateway and server in three network namespaces; everything is gone when it is dropped.
+//!
+//! ```text
+//!   client eth0 ──── lan0 gateway wan0 ──── eth0 server
+//!   10.77.0.2, fd77::2   .1        .1   10.78.0.2, fd78::2
+//! ```
 
 use std::{
     fs::{self, File},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use edge_agent::{
-    dataplane::{Entry, Slot, bpf::Bpf},
+    dataplane::{Dataplane as _, Entry, Reading, Slot, bpf::Bpf},
     settings,
 };
 use nix::sched::{CloneFlags, setns};
 use shared::{
+    daemon::Chain,
     id::SessionId,
+    net::Mac,
     rate::{Kbps, Shape},
     wire::latest::desired::Class,
 };
 use uuid::Uuid;
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Client,
+    Gateway,
+    Server,
+}
+
 pub(crate) struct World {
     name: String,
-    pub settings: settings::Dataplane,
+    pub(crate) settings: settings::Dataplane,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) bytes: u64,
+    pub(crate) packets: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interface {
+    pub(crate) received: Counted,
+    pub(crate) sent: Counted,
+}
+
+impl Interface {
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { received: self.received.since(before.received), sent: self.sent.since(before.sent) }
+    }
+}
+
+impl Counted {
+    fn since(self, before: Self) -> Self {
+        Self { bytes: self.bytes - before.bytes, packets: self.packets - before.packets }
+    }
+
+    /// Without the Ethernet headers.
+    pub(crate) fn of_ip(self) -> Self {
+        Self { bytes: self.bytes - 14 * self.packets, packets: self.packets }
+    }
 }
 
 impl World {
@@ -30,22 +73,19 @@ impl World {
     pub(crate) fn new(name: &str) -> Self {
         assert!(
             nix::unistd::geteuid().is_root(),
-            "these tests make network namespaces: run them as root"
+            "these tests make network namespaces and load kernel programs: run them as root"
         );
-        let name = format!("kn-{}-{name}", std::process::id());
-        let pins = PathBuf::from(format!("/sys/fs/bpf/kennet-test-{name}"));
-        let world = Self {
-            name,
-            settings: settings::Dataplane {
-                lan: vec!["lan0".to_owned()],
-                wan: vec!["wan0".to_owned()],
-                pins,
-                slots: 1024,
-            },
+        let name = format!("kennet-{}-{name}", std::process::id());
+        let pins = PathBuf::from(format!("/sys/fs/bpf/{name}"));
+        let settings = settings::Dataplane {
+            lan: vec!["lan0".to_owned()],
+            wan: vec!["wan0".to_owned()],
+            pins,
+            slots: 1024,
         };
-        let [client, gateway, server] = ["c", "g", "s"].map(|side| world.namespace(side));
-        for namespace in [&client, &gateway, &server] {
-            run(&format!("ip netns add {namespace}"));
+        let world = Self { name, settings };
+        for side in [Side::Client, Side::Gateway, Side::Server] {
+            run(&format!("ip netns add {}", world.namespace(side)));
             // No chatter that nobody asked for: it would be in the counters.
             for setting in [
                 "net.ipv6.conf.all.accept_dad=0",
@@ -56,119 +96,210 @@ impl World {
                 "net.ipv4.ip_forward=1",
                 "net.ipv6.conf.all.forwarding=1",
             ] {
-                run(&format!("nsenter --net=/run/netns/{namespace} sysctl -qw {setting}"));
+                world.at(side, &format!("sysctl -qw {setting}"));
             }
-            run(&format!("ip -n {namespace} link set lo up"));
+            world.at(side, "ip link set lo up");
         }
-        for (near, far, name, octet, here, there) in [
-            (&gateway, &client, "lan0", 77, GATEWAY_LAN, CLIENT),
-            (&gateway, &server, "wan0", 78, GATEWAY_WAN, SERVER),
-        ] {
-            run(&format!(
-                "ip -n {near} link add {name} address {here} type veth peer name eth0 address {there} netns {far}"
-            ));
-            for (namespace, name, end, peer) in [(near, name, 1, there), (far, "eth0", 2, here)] {
-                let other = 3 - end;
-                run(&format!("ip -n {namespace} link set {name} up"));
-                run(&format!("ip -n {namespace} addr add 10.{octet}.0.{end}/24 dev {name}"));
-                run(&format!("ip -n {namespace} -6 addr add fd{octet}::{end}/64 dev {name} nodad"));
-                for address in [format!("10.{octet}.0.{other}"), format!("fd{octet}::{other}")] {
-                    run(&format!(
-                        "ip -n {namespace} neigh replace {address} lladdr {peer} nud permanent dev {name}"
-                    ));
-                }
-            }
-            run(&format!("ip -n {far} route add default via 10.{octet}.0.1"));
-            run(&format!("ip -n {far} -6 route add default via fd{octet}::1"));
-        }
-        let inside = File::open(format!("/run/netns/{gateway}")).unwrap();
-        setns(inside, CloneFlags::CLONE_NEWNET).unwrap();
+        world.wire(Side::Client, "lan0", 77, [GATEWAY_LAN, CLIENT]);
+        world.wire(Side::Server, "wan0", 78, [GATEWAY_WAN, SERVER]);
+        world.enter(Side::Gateway);
+        // Multicast reports of the new addresses are through.
+        thread::sleep(Duration::from_millis(300));
         world
     }
 
-    pub(crate) fn open(&self) -> Bpf {
-        Bpf::open(&self.settings)
-            .unwrap_or_else(|error| panic!("{}", shared::daemon::Chain(&error)))
+    /// A cable from the gateway, with every neighbour known: no ARP.
+    fn wire(&self, far: Side, name: &str, net: u8, [here, there]: [&str; 2]) {
+        let gateway = self.namespace(Side::Gateway);
+        run(&format!(
+            "ip -n {gateway} link add {name} address {here} type veth \
+             peer name eth0 address {there} netns {}",
+            self.namespace(far)
+        ));
+        for (side, name, end, peer) in [(Side::Gateway, name, 1, there), (far, "eth0", 2, here)] {
+            let other = 3 - end;
+            self.at(side, &format!("ip link set {name} up"));
+            self.at(side, &format!("ip addr add 10.{net}.0.{end}/24 dev {name}"));
+            self.at(side, &format!("ip -6 addr add fd{net}::{end}/64 dev {name} nodad"));
+            for address in [format!("10.{net}.0.{other}"), format!("fd{net}::{other}")] {
+                let neighbour = format!("{address} lladdr {peer} nud permanent dev {name}");
+                self.at(side, &format!("ip neigh replace {neighbour}"));
+            }
+        }
+        self.at(far, &format!("ip route add default via 10.{net}.0.1"));
+        self.at(far, &format!("ip -6 route add default via fd{net}::1"));
     }
 
-    pub(crate) fn entry(&self, session: u128, down_kbps: u32, up_kbps: u32) -> Entry {
-        Entry {
-            slot: Slot(3),
-            session: SessionId::from_uuid(Uuid::from_u128(session)),
-            mac: CLIENT.parse().unwrap(),
-            shape: Shape {
-                down_kbps: Kbps::new(down_kbps).unwrap(),
-                up_kbps: Kbps::new(up_kbps).unwrap(),
-            },
-            class: Class::Active,
+    fn namespace(&self, side: Side) -> String {
+        let letter = match side {
+            Side::Client => 'c',
+            Side::Gateway => 'g',
+            Side::Server => 's',
+        };
+        format!("{}-{letter}", self.name)
+    }
+
+    fn enter(&self, side: Side) {
+        let path = format!("/run/netns/{}", self.namespace(side));
+        let namespace = File::open(&path).expect(&path);
+        setns(namespace, CloneFlags::CLONE_NEWNET).expect("entering a namespace that is there");
+    }
+
+    /// Runs `work` in a thread that is inside the namespace: sockets it makes stay there.
+    pub(crate) fn inside<T: Send>(&self, side: Side, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                self.enter(side);
+                work()
+            });
+            thread.join().expect("what was done inside did not fail")
+        })
+    }
+
+    fn command(&self, side: Side, command: &str) -> Command {
+        let mut words = command.split_whitespace();
+        let mut nsenter = Command::new("nsenter");
+        nsenter.arg(format!("--net=/run/netns/{}", self.namespace(side))).args(&mut words);
+        nsenter
+    }
+
+    pub(crate) fn at(&self, side: Side, command: &str) -> String {
+        finish(command, self.command(side, command).output())
+    }
+
+    pub(crate) fn fails(&self, side: Side, command: &str) -> bool {
+        let output = self.command(side, command).output().expect(command);
+        !output.status.success()
+    }
+
+    /// In the background, until it is dropped.
+    pub(crate) fn start(&self, side: Side, command: &str) -> Background {
+        let child = self.command(side, command).stdout(Stdio::null()).spawn().expect(command);
+        Background(child)
+    }
+
+    pub(crate) fn iperf_server(&self) -> Background {
+        let server = self.start(Side::Server, "iperf3 -s");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.at(Side::Server, "ss -Hltn sport = :5201").contains("5201") {
+            assert!(Instant::now() < deadline, "iperf3 does not listen");
+            thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    /// Payload bits per second that a TCP transfer of `seconds` reached after its first second.
+    pub(crate) fn goodput(&self, seconds: u32, flags: &str) -> f64 {
+        let command = format!("iperf3 -J -O 1 -t {seconds} -c 10.78.0.2 {flags}");
+        let report: serde_json::Value =
+            serde_json::from_str(&self.at(Side::Client, &command)).expect("iperf3 speaks JSON");
+        let reached = report.pointer("/end/sum_received/bits_per_second");
+        reached.and_then(serde_json::Value::as_f64).expect("iperf3 measures")
+    }
+
+    pub(crate) fn counted(&self, side: Side, interface: &str) -> Interface {
+        let text = self.inside(side, || fs::read_to_string("/proc/thread-self/net/dev"));
+        let text = text.expect("the kernel counts");
+        let prefix = format!("{interface}:");
+        let line = text.lines().find_map(|line| line.trim_start().strip_prefix(&prefix));
+        let fields: Vec<u64> = line
+            .expect("the interface is there")
+            .split_whitespace()
+            .map(|field| field.parse().expect("counters are numbers"))
+            .collect();
+        let at = |bytes: usize| Counted {
+            bytes: fields.get(bytes).copied().expect("a column"),
+            packets: fields.get(bytes + 1).copied().expect("a column"),
+        };
+        Interface { received: at(0), sent: at(8) }
+    }
+
+    /// Waits until no counter moves any more.
+    pub(crate) fn settle(&self, bpf: &Bpf) -> Reading {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let look = || {
+            (reading(bpf), self.counted(Side::Client, "eth0"), self.counted(Side::Server, "eth0"))
+        };
+        let mut before = look();
+        loop {
+            thread::sleep(Duration::from_millis(300));
+            let now = look();
+            if now == before {
+                return now.0;
+            }
+            assert!(Instant::now() < deadline, "the counters do not come to rest: {now:?}");
+            before = now;
         }
     }
 
-    fn namespace(&self, side: &str) -> String {
-        format!("{}-{side}", self.name)
+    pub(crate) fn open(&self) -> Bpf {
+        Bpf::open(&self.settings).unwrap_or_else(|error| panic!("{}", Chain(&error)))
     }
 
-    pub(crate) fn client(&self, command: &str) -> String {
-        self.inside("c", command)
-    }
-
-    pub(crate) fn gateway(&self, command: &str) -> String {
-        self.inside("g", command)
-    }
-
-    pub(crate) fn server(&self, command: &str) -> String {
-        self.inside("s", command)
-    }
-
-    fn inside(&self, side: &str, command: &str) -> String {
-        run(&format!("nsenter --net=/run/netns/{} {command}", self.namespace(side)))
-    }
-
-    pub(crate) fn iperf_server(&self) -> Daemon {
-        let child = Command::new("nsenter")
-            .arg(format!("--net=/run/netns/{}", self.namespace("s")))
-            .args(["iperf3", "-s"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("iperf3 is installed");
-        thread::sleep(Duration::from_millis(300));
-        Daemon(child)
-    }
-}
-
-pub(crate) struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+    pub(crate) fn segmentation(&self, side: Side, interface: &str, on: bool) {
+        let state = if on { "on" } else { "off" };
+        let kinds = format!("tso {state} gso {state} tx-udp-segmentation {state}");
+        self.at(side, &format!("ethtool -K {interface} {kinds}"));
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        for side in ["c", "g", "s"] {
-            let _ = Command::new("ip").args(["netns", "del", &self.namespace(side)]).status();
+        for side in [Side::Client, Side::Gateway, Side::Server] {
+            let _gone = Command::new("ip").args(["netns", "del", &self.namespace(side)]).status();
         }
-        let _ = fs::remove_dir_all(&self.settings.pins);
+        // Links and maps live as long as their pins.
+        let _gone = fs::remove_dir_all(&self.settings.pins);
     }
+}
+
+/// A process that ends with the test.
+pub(crate) struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// The client's session.
+pub(crate) fn entry(session: u128, down_kbps: u32, up_kbps: u32) -> Entry {
+    Entry {
+        slot: SLOT,
+        session: SessionId::from_uuid(Uuid::from_u128(session)),
+        mac: CLIENT.parse::<Mac>().expect("a MAC address"),
+        shape: Shape {
+            down_kbps: Kbps::new(down_kbps).expect("not zero"),
+            up_kbps: Kbps::new(up_kbps).expect("not zero"),
+        },
+        class: Class::Active,
+    }
+}
+
+pub(crate) fn reading(bpf: &Bpf) -> Reading {
+    *bpf.read(&[SLOT]).expect("the slot is there").first().expect("one reading for one slot")
+}
+
+pub(crate) fn verdict(bpf: &Bpf, reason: &str) -> u64 {
+    let verdicts = bpf.verdicts();
+    verdicts.iter().find(|(name, _)| *name == reason).expect("a known reason").1
 }
 
 fn run(command: &str) -> String {
     let mut words = command.split_whitespace();
-    let output = Command::new(words.next().unwrap())
-        .args(words)
-        .output()
-        .unwrap_or_else(|error| panic!("{command}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command}: {} {}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    let program = words.next().expect("a command");
+    finish(command, Command::new(program).args(words).output())
 }
 
+fn finish(command: &str, output: std::io::Result<Output>) -> String {
+    let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command}: {}{}", said(&output.stdout), said(&output.stderr));
+    said(&output.stdout)
+}
+
+pub(crate) const SLOT: Slot = Slot(3);
 pub(crate) const CLIENT: &str = "02:00:00:00:00:77";
 const SERVER: &str = "02:00:00:00:00:78";
 const GATEWAY_LAN: &str = "02:00:00:00:01:77";

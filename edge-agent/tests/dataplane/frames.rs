@@ -1,0 +1,115 @@
+//! Frames by hand into the programs: what a cable in a namespace cannot carry.
+
+use aya::{
+    EbpfLoader,
+    programs::{SchedClassifier, TestRun as _, TestRunOptions},
+};
+use ebpf::layout;
+use edge_agent::dataplane::Dataplane as _;
+
+use crate::world::{CLIENT, World, entry, reading, verdict};
+
+/// `TCX_NEXT`, -1.
+const NEXT: u32 = u32::MAX;
+/// `TCX_DROP`.
+const DROP: u32 = 2;
+
+/// The programs once more, on the maps of the running ones.
+struct Programs(aya::Ebpf);
+
+impl Programs {
+    fn beside(world: &World) -> Self {
+        let mut loader = EbpfLoader::new();
+        let folder = world.settings.pins.join(format!("v{}", layout::LAYOUT));
+        for name in
+            [layout::DEVICES, layout::SESSIONS, layout::STATES, layout::VERDICTS, layout::HOST]
+        {
+            loader.map_pin_path(name, folder.join(format!("map-{name}")));
+        }
+        let mut programs = loader.load(object()).expect("it has been loaded before");
+        for name in ["up", "down"] {
+            let program: &mut SchedClassifier =
+                programs.program_mut(name).expect(name).try_into().expect(name);
+            program.load().expect(name);
+        }
+        Self(programs)
+    }
+
+    fn run(&self, name: &str, frame: &[u8]) -> u32 {
+        let program: &SchedClassifier = self.0.program(name).expect(name).try_into().expect(name);
+        let options = TestRunOptions { data_in: Some(frame), repeat: 1, ..Default::default() };
+        program.test_run(options).expect("the kernel runs programs on request").return_value
+    }
+}
+
+#[cfg(kernel_program)]
+fn object() -> &'static [u8] {
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shape"))
+}
+
+#[cfg(not(kernel_program))]
+fn object() -> &'static [u8] {
+    panic!("the kernel programs were not compiled: see the warnings of the build")
+}
+
+fn frame(from: &str, tags: &[u16], ethertype: u16, rest: &[u8]) -> Vec<u8> {
+    let from: shared::net::Mac = from.parse().expect("a MAC address");
+    let mut bytes = [[2, 0, 0, 0, 1, 0x77], from.0].concat();
+    for tag in tags {
+        bytes.extend(tag.to_be_bytes());
+        bytes.extend([0, 7]);
+    }
+    bytes.extend(ethertype.to_be_bytes());
+    bytes.extend(rest);
+    bytes
+}
+
+#[test]
+fn tags_are_not_metered_and_sessions_are_found_behind_them() {
+    let world = World::new("frames");
+    let mut bpf = world.open();
+    bpf.install(&entry(1, 10_000, 10_000)).unwrap();
+    let programs = Programs::beside(&world);
+    let before = reading(&bpf);
+    let packet = [0x45; 100];
+    let mut sent = 0;
+    for tags in [&[][..], &[0x8100][..], &[0x88a8, 0x8100][..], &[0x8100, 0x8100][..]] {
+        for ethertype in [0x0800, 0x86dd] {
+            assert_eq!(programs.run("up", &frame(CLIENT, tags, ethertype, &packet)), NEXT);
+            sent += 1;
+        }
+    }
+    let counted = reading(&bpf).passed - before.passed;
+    assert_eq!((counted.up_packets, counted.up_bytes), (sent, sent * 100));
+    assert_eq!((counted.down_packets, counted.down_bytes), (0, 0));
+
+    // ARP passes, behind a tag too, and is nobody's traffic; nor is what has three tags.
+    let others = verdict(&bpf, "not_ip");
+    assert_eq!(programs.run("up", &frame(CLIENT, &[0x8100], 0x0806, &[0; 46])), NEXT);
+    assert_eq!(programs.run("up", &frame(CLIENT, &[0x8100; 3], 0x0800, &packet)), NEXT);
+    assert_eq!(verdict(&bpf, "not_ip") - others, 2);
+    assert_eq!(reading(&bpf).passed - before.passed, counted);
+
+    // Somebody else's device, and a frame that ends in its header.
+    assert_eq!(programs.run("up", &frame("02:00:00:00:00:99", &[], 0x0800, &packet)), DROP);
+    assert_eq!(programs.run("up", &frame(CLIENT, &[0x88a8], 0x8100, &[])), DROP);
+    assert_eq!(verdict(&bpf, "malformed"), 1);
+}
+
+#[test]
+fn what_is_over_the_rate_is_refused_and_counted_apart() {
+    let world = World::new("rate");
+    let mut bpf = world.open();
+    bpf.install(&entry(1, 1_000, 1_000)).unwrap();
+    let programs = Programs::beside(&world);
+    let before = reading(&bpf);
+    let full = frame(CLIENT, &[], 0x0800, &[0x45; 1_500]);
+    let refused = (0..100).filter(|_| programs.run("up", &full) == DROP).count();
+    let after = reading(&bpf);
+    let (passed, dropped) = (after.passed - before.passed, after.dropped - before.dropped);
+    // 12 ms each: ten are saved up, twenty more wait at most 250 ms, and a few leave meanwhile.
+    assert!((30..40).contains(&passed.up_packets), "{passed:?}");
+    assert_eq!(u64::try_from(refused).unwrap(), dropped.up_packets);
+    assert_eq!(passed.up_packets + dropped.up_packets, 100);
+    assert_eq!(dropped.up_bytes, dropped.up_packets * 1_500);
+}
