@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::FromRef};
+use axum::{Router, extract::FromRef, middleware::from_fn_with_state};
 use shared::daemon::{Chain, Life};
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
@@ -17,11 +17,17 @@ use crate::{
         office::Office,
         presence::Secrets,
     },
-    http::Guarded,
+    http::{self, Guarded},
+    logins::{self, Logins},
+    operators::{self, Hasher, Operators},
+    plans::{self, Plans},
     postgres::{Cluster, ClusterError},
     seal::{MasterKeyError, Seal},
     sessions,
     settings::{self, Database, Settings},
+    subscribers::{self, Subscribers},
+    subscriptions::{self, Subscriptions},
+    tenants::{self, Tenants},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +52,13 @@ pub struct App {
     db: Db,
     seal: Seal,
     look_again: LookAgain,
+    logins: Logins,
     office: Office,
+    operators: Operators,
+    plans: Plans,
+    subscribers: Subscribers,
+    subscriptions: Subscriptions,
+    tenants: Tenants,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -100,43 +112,62 @@ impl App {
     pub fn new(settings: &Settings, db: Db) -> Result<Self, StartError> {
         let seal = Seal::load(settings.master_key_file.as_deref(), &settings.data_dir)?;
         let look_again = LookAgain::default();
-        let office = Office::new(db.clone(), seal.clone(), look_again.clone());
-        Ok(Self { db, seal, look_again, office })
+        let hasher = Hasher::default();
+        Ok(Self {
+            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            office: Office::new(db.clone(), seal.clone(), look_again.clone()),
+            operators: Operators::new(db.clone(), hasher),
+            plans: Plans::new(db.clone()),
+            subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
+            subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
+            tenants: Tenants::new(db.clone()),
+            look_again,
+            db,
+            seal,
+        })
     }
 
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
-        Guarded::default().merge(desired::http::routes()).merge(sessions::http::routes())
+        Guarded::default()
+            .merge(logins::http::routes())
+            .merge(tenants::http::routes())
+            .merge(operators::http::routes())
+            .merge(subscribers::http::routes())
+            .merge(plans::http::routes())
+            .merge(subscriptions::http::routes())
+            .merge(desired::http::routes())
+            .merge(sessions::http::routes())
     }
 
     pub fn router(self) -> Router {
         let (router, _api) = Self::routes().split(OpenApi::default());
-        router.with_state(self)
+        let identify = from_fn_with_state(self.logins.clone(), logins::http::identify);
+        http::around(router.layer(identify).with_state(self))
     }
 }
 
-impl FromRef<App> for Db {
-    fn from_ref(app: &App) -> Self {
-        app.db.clone()
-    }
+macro_rules! shares {
+    ($($field:ident: $part:ty,)*) => {$(
+        impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.$field.clone()
+            }
+        }
+    )*};
 }
 
-impl FromRef<App> for Seal {
-    fn from_ref(app: &App) -> Self {
-        app.seal.clone()
-    }
-}
-
-impl FromRef<App> for LookAgain {
-    fn from_ref(app: &App) -> Self {
-        app.look_again.clone()
-    }
-}
-
-impl FromRef<App> for Office {
-    fn from_ref(app: &App) -> Self {
-        app.office.clone()
-    }
+shares! {
+    db: Db,
+    logins: Logins,
+    look_again: LookAgain,
+    office: Office,
+    operators: Operators,
+    plans: Plans,
+    seal: Seal,
+    subscribers: Subscribers,
+    subscriptions: Subscriptions,
+    tenants: Tenants,
 }
 
 impl FromRef<App> for Desk {

@@ -4,7 +4,7 @@
 //! only inside [`Db::tenant`] (staff) or [`Db::edge_of`] (what edges report): outside of them
 //! there are none.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use shared::id::TenantId;
 use sqlx::{
@@ -117,6 +117,11 @@ impl Db {
         Ok(self.ingest.begin_with(begin(tenant)).await?)
     }
 
+    /// A transaction about who logs in, and which tenants there are.
+    pub async fn auth_tx(&self) -> Result<Tx, StoreError> {
+        Ok(self.auth.begin().await?)
+    }
+
     /// Does the database answer?
     pub async fn is_ready(&self) -> bool {
         let check = async { self.auth.acquire().await?.ping().await };
@@ -137,6 +142,55 @@ pub async fn enter(tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
     );
     tx.execute(AssertSqlSafe(statement)).await?;
     Ok(())
+}
+
+/// Goes on in the same transaction as who makes tenants.
+pub(crate) async fn enter_auth(tx: &mut Tx) -> Result<(), StoreError> {
+    tx.execute("SET LOCAL ROLE kennet_auth").await?;
+    Ok(())
+}
+
+/// A statement about one row must have found it.
+pub(crate) const fn one(rows: u64) -> Result<(), StoreError> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::Rows { want: 1, rows }) }
+}
+
+/// Where a value was read, for the error if it is impossible.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) table: &'static str,
+    pub(crate) row: Uuid,
+}
+
+impl Cell {
+    pub(crate) fn parse<T: FromStr>(
+        self,
+        column: &'static str,
+        text: &str,
+    ) -> Result<T, StoreError> {
+        text.parse().map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn maybe<T: FromStr>(
+        self,
+        column: &'static str,
+        text: Option<&str>,
+    ) -> Result<Option<T>, StoreError> {
+        text.map(|text| self.parse(column, text)).transpose()
+    }
+
+    /// Counts are `bigint` in the database and never negative here.
+    pub(crate) fn number<T: TryFrom<i64>>(
+        self,
+        column: &'static str,
+        number: i64,
+    ) -> Result<T, StoreError> {
+        T::try_from(number).map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) const fn corrupt(self, column: &'static str) -> StoreError {
+        StoreError::Corrupt { table: self.table, column, row: self.row }
+    }
 }
 
 /// Runs `attempt` again while the database says that it only collided with another.

@@ -10,14 +10,22 @@
 
 pub mod actor;
 pub mod app;
+pub mod audit;
 pub mod broker;
 pub mod clock;
 pub mod db;
 pub mod edges;
 pub mod http;
+pub mod idempotency;
+pub mod logins;
 pub mod operators;
+pub mod plans;
 pub mod postgres;
 pub mod seal;
 pub mod sessions;
 pub mod settings;
+pub mod subscribers;
+pub mod subscriptions;
+pub mod tenants;
 pub mod token;
+pub mod words;

@@ -1,11 +1,19 @@
-//! What all routes share: guards, problems, pages, limits. No domain lives here.
+//! What all routes share: guards, problems, bodies, pages, limits. No domain lives here.
 //!
 //! A domain's `http.rs` hands a [`Guarded`] router to `app.rs`, which merges them.
 
+mod body;
 mod guard;
+mod layers;
 mod page;
 mod problem;
+mod reply;
+mod request;
 
+pub use body::{Body, Create, IfMatch, Path, Query};
 pub use guard::{Guarded, Need};
+pub(crate) use layers::around;
 pub use page::{Page, PageAsk, PageQuery};
-pub use problem::{Body, FieldError, Problem};
+pub use problem::{FieldError, Problem};
+pub use reply::{Created, Versioned};
+pub use request::RequestId;

@@ -10,7 +10,6 @@ use super::problem::{FieldError, Problem};
 /// What part of a list is asked for.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// At most this many, 1 to 500.
     #[param(default = 50, minimum = 1, maximum = 500)]
@@ -31,16 +30,16 @@ impl PageQuery {
     pub fn check<K: Kind>(&self) -> Result<PageAsk, Problem> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            let expected = format!("1 to {LIMIT_MAX}");
-            return Err(Problem::invalid(vec![FieldError { field: "limit", expected }]));
+            let error = FieldError::new("limit", format!("expected 1 to {LIMIT_MAX}"));
+            return Err(Problem::invalid(vec![error]));
         }
         let after = match &self.after {
             None => Uuid::nil(),
             Some(text) => match text.parse::<Id<K>>() {
                 Ok(id) => *id.as_uuid(),
                 Err(error) => {
-                    let expected = error.to_string();
-                    return Err(Problem::invalid(vec![FieldError { field: "after", expected }]));
+                    let error = FieldError::new("after", error.to_string());
+                    return Err(Problem::invalid(vec![error]));
                 }
             },
         };

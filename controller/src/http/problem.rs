@@ -2,15 +2,14 @@
 
 use axum::{
     Json,
-    extract::{FromRequest, Request, rejection::JsonRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use shared::daemon::Chain;
 use utoipa::ToSchema;
 
-use crate::{db::StoreError, operators::Role};
+use crate::{db::StoreError, idempotency::ClaimError, operators::Role};
 
 /// What went wrong, as the client is told.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -32,9 +31,10 @@ pub struct Problem {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    pub field: &'static str,
+    /// Its path in the body; `.` is the body as a whole.
+    pub field: String,
     /// What would be right.
-    pub expected: String,
+    pub message: String,
 }
 
 impl Problem {
@@ -53,6 +53,10 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "role-needed", title)
     }
 
+    pub fn forbidden(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", title)
+    }
+
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
     }
@@ -60,6 +64,12 @@ impl Problem {
     /// It is there, and in the way.
     pub fn conflict(kind: &'static str, title: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, title)
+    }
+
+    /// Somebody else was faster.
+    pub fn stale() -> Self {
+        let title = "it was changed since you saw it: read it again";
+        Self::new(StatusCode::PRECONDITION_FAILED, "stale", title)
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
@@ -80,6 +90,26 @@ impl Problem {
         tracing::error!(error = %Chain(error), "a request failed");
         let title = "something went wrong here; it is in the log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)
+    }
+}
+
+/// What is wrong with one field, where only a look at several can tell.
+impl FieldError {
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl From<ClaimError> for Problem {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::OtherRequest => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "idempotency-key-reused", error.to_string())
+            }
+            ClaimError::Seal(error) => Self::internal(&error),
+            ClaimError::Store(error) => error.into(),
+        }
     }
 }
 
@@ -110,33 +140,4 @@ impl IntoResponse for Problem {
         }
         response
     }
-}
-
-/// A JSON body; what does not parse is a [`Problem`] like every other.
-#[derive(Clone, Copy, Debug)]
-pub struct Body<T>(pub T);
-
-impl<T, S> FromRequest<S> for Body<T>
-where
-    T: DeserializeOwned,
-    S: Send + Sync,
-{
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(rejected(&rejection)),
-        }
-    }
-}
-
-fn rejected(rejection: &JsonRejection) -> Problem {
-    let status = rejection.status();
-    let kind = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "body-too-large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "not-json",
-        _ => "bad-body",
-    };
-    Problem::new(status, kind, rejection.body_text())
 }

@@ -1,19 +1,22 @@
 //! Roles of staff. Pure.
 
-/// What somebody may do. Sets of these stand at the routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Runs the platform: tenants, and nothing inside of one.
-    Platform,
-    /// Everything in one tenant.
-    Owner,
-    Finance,
-    Noc,
-    Support,
-    /// Sells; sees only what is its own.
-    Reseller,
-    /// Reads everything, changes nothing.
-    Auditor,
+use crate::words::choices;
+
+choices! {
+    /// What somebody may do. Sets of these stand at the routes.
+    Role {
+        // Runs the platform: tenants, and nothing inside of one.
+        Platform = "platform",
+        // Everything in one tenant.
+        Owner = "owner",
+        Finance = "finance",
+        Noc = "noc",
+        Support = "support",
+        // Sells; sees only what is its own.
+        Reseller = "reseller",
+        // Reads everything, changes nothing.
+        Auditor = "auditor",
+    }
 }
 
 impl Role {
@@ -41,20 +44,4 @@ impl Role {
     /// Who hires.
     pub const HEADS: &[Self] = &[Self::Platform, Self::Owner];
     pub const PLATFORM: &[Self] = &[Self::Platform];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Platform => "platform",
-            Self::Owner => "owner",
-            Self::Finance => "finance",
-            Self::Noc => "noc",
-            Self::Support => "support",
-            Self::Reseller => "reseller",
-            Self::Auditor => "auditor",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text)
-    }
 }

@@ -1,0 +1,275 @@
+//! Subscribers: who pays and who logs in, with their credentials and devices.
+
+mod account_no;
+pub mod http;
+mod store;
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::{id::SubscriberId, net::Mac, secret::Secret};
+use uuid::Uuid;
+
+pub use self::account_no::AccountNo;
+use crate::{
+    actor::Actor,
+    audit, clock,
+    db::{Db, StoreError, Tx},
+    edges::LookAgain,
+    idempotency::{self, Claim, ClaimError, Key, Made},
+    seal::{Place, Seal},
+    words::{Change, Email, Msisdn, Name, RadiusSecret, Username, choices},
+};
+
+choices! {
+    SubscriberStatus {
+        Active = "active",
+        // Cannot log in; everything is kept.
+        Closed = "closed",
+        // What names a person is gone; the books are kept.
+        Anonymised = "anonymised",
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub id: SubscriberId,
+    pub account_no: AccountNo,
+    pub username: Username,
+    pub has_password: bool,
+    pub full_name: Name,
+    pub msisdn: Option<Msisdn>,
+    pub email: Option<Email>,
+    pub static_ip: Option<IpAddr>,
+    pub macs: Vec<Mac>,
+    pub status: SubscriberStatus,
+    pub version: i64,
+    pub created_at: Timestamp,
+}
+
+impl Subscriber {
+    fn snapshot(&self) -> Value {
+        json!({
+            "account_no": self.account_no, "username": self.username,
+            "full_name": self.full_name, "msisdn": self.msisdn, "email": self.email,
+            "static_ip": self.static_ip, "macs": self.macs, "status": self.status,
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewSubscriber {
+    pub username: Username,
+    /// Without one, only the devices can log in.
+    pub password: Option<RadiusSecret>,
+    pub full_name: Name,
+    pub msisdn: Option<Msisdn>,
+    pub email: Option<Email>,
+    pub static_ip: Option<IpAddr>,
+    pub macs: Vec<Mac>,
+}
+
+/// What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberChange {
+    pub username: Option<Username>,
+    pub password: Change<RadiusSecret>,
+    pub full_name: Option<Name>,
+    pub msisdn: Change<Msisdn>,
+    pub email: Change<Email>,
+    pub static_ip: Change<IpAddr>,
+    pub macs: Option<Vec<Mac>>,
+    pub status: Option<SubscriberStatus>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriberError {
+    #[error("there is no such subscriber")]
+    Unknown,
+    #[error("another subscriber has this username")]
+    UsernameTaken,
+    #[error("another active subscriber has this mobile number")]
+    MsisdnTaken,
+    #[error("another subscriber has one of these devices")]
+    DeviceTaken,
+    #[error("a closed account cannot be anonymised by an update")]
+    NotByUpdate,
+    #[error("it was changed since")]
+    Stale,
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for SubscriberError {
+    fn from(error: StoreError) -> Self {
+        match error.constraint() {
+            Some("subscriber_username") => Self::UsernameTaken,
+            Some("subscriber_msisdn") => Self::MsisdnTaken,
+            Some("subscriber_device_mac") => Self::DeviceTaken,
+            Some(_) | None => Self::Store(error),
+        }
+    }
+}
+
+/// What this domain needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Subscribers {
+    db: Db,
+    seal: Seal,
+    look_again: LookAgain,
+}
+
+impl Subscribers {
+    pub const fn new(db: Db, seal: Seal, look_again: LookAgain) -> Self {
+        Self { db, seal, look_again }
+    }
+
+    /// `search` is the beginning of a username or account number.
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        search: Option<&str>,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Subscriber>, StoreError> {
+        let mut tx = self.db.tenant(actor.tenant).await?;
+        store::list(&mut tx, actor.tenant, search, after, limit).await
+    }
+
+    pub async fn find(
+        &self,
+        actor: &Actor,
+        id: SubscriberId,
+    ) -> Result<Subscriber, SubscriberError> {
+        let mut tx = self.db.tenant(actor.tenant).await?;
+        store::find(&mut tx, actor.tenant, id).await?.ok_or(SubscriberError::Unknown)
+    }
+
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: NewSubscriber,
+    ) -> Result<Made<Subscriber>, SubscriberError> {
+        let mut tx = self.db.tenant(actor.tenant).await?;
+        let id = SubscriberId::from_uuid(Uuid::now_v7());
+        if let Claim::Before { object, once: _ } =
+            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
+        {
+            drop(tx);
+            let value = self.find(actor, SubscriberId::from_uuid(object)).await?;
+            return Ok(Made { value, replayed: true });
+        }
+        let n = store::next_number(&mut tx, actor.tenant).await?;
+        let NewSubscriber { username, password, full_name, msisdn, email, static_ip, mut macs } =
+            new;
+        macs.sort_unstable();
+        macs.dedup();
+        let subscriber = Subscriber {
+            id,
+            account_no: AccountNo::nth(n),
+            username,
+            has_password: password.is_some(),
+            full_name,
+            msisdn,
+            email,
+            static_ip,
+            macs,
+            status: SubscriberStatus::Active,
+            version: 1,
+            created_at: clock::now(),
+        };
+        let sealed = password.map(|password| self.seal.seal(&place(actor, id), password.secret()));
+        store::insert(&mut tx, actor.tenant, &subscriber, sealed.as_deref()).await?;
+        store::set_devices(&mut tx, actor.tenant, id, &subscriber.macs).await?;
+        record(&mut tx, actor, "subscriber.create", None, &subscriber).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        self.look_again.ring();
+        Ok(Made { value: subscriber, replayed: false })
+    }
+
+    pub async fn update(
+        &self,
+        actor: &Actor,
+        id: SubscriberId,
+        version: i64,
+        change: SubscriberChange,
+    ) -> Result<Subscriber, SubscriberError> {
+        if change.status == Some(SubscriberStatus::Anonymised) {
+            return Err(SubscriberError::NotByUpdate);
+        }
+        let mut tx = self.db.tenant(actor.tenant).await?;
+        let before = store::find(&mut tx, actor.tenant, id).await?;
+        let before = before.ok_or(SubscriberError::Unknown)?;
+        let mut after = before.clone();
+        after.username = change.username.unwrap_or(after.username);
+        after.full_name = change.full_name.unwrap_or(after.full_name);
+        after.msisdn = change.msisdn.over(after.msisdn);
+        after.email = change.email.over(after.email);
+        after.static_ip = change.static_ip.over(after.static_ip);
+        after.status = change.status.unwrap_or(after.status);
+        if !store::update(&mut tx, actor.tenant, &after, version).await? {
+            return Err(SubscriberError::Stale);
+        }
+        after.version = version + 1;
+        let password = match change.password {
+            Change::Keep => None,
+            Change::Clear => Some(None),
+            Change::Set(password) => {
+                Some(Some(self.seal.seal(&place(actor, id), password.secret())))
+            }
+        };
+        if let Some(sealed) = password {
+            after.has_password = sealed.is_some();
+            store::set_password(&mut tx, actor.tenant, id, sealed.as_deref()).await?;
+        }
+        if let Some(mut macs) = change.macs {
+            macs.sort_unstable();
+            macs.dedup();
+            store::set_devices(&mut tx, actor.tenant, id, &macs).await?;
+            after.macs = macs;
+        }
+        record(&mut tx, actor, "subscriber.update", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        self.look_again.ring();
+        Ok(after)
+    }
+}
+
+/// The RADIUS password of a row that was read elsewhere.
+pub fn open_password(
+    seal: &Seal,
+    tenant: shared::id::TenantId,
+    id: SubscriberId,
+    sealed: &[u8],
+) -> Result<Secret, crate::seal::OpenError> {
+    seal.open(&password_place(tenant, id), sealed)
+}
+
+fn place(actor: &Actor, id: SubscriberId) -> Place {
+    password_place(actor.tenant, id)
+}
+
+const fn password_place(tenant: shared::id::TenantId, id: SubscriberId) -> Place {
+    Place { tenant, table: "subscriber", row: *id.as_uuid(), column: "password_sealed" }
+}
+
+async fn record(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: Option<&Subscriber>,
+    after: &Subscriber,
+) -> Result<(), StoreError> {
+    let entry = audit::Entry {
+        action,
+        object_kind: "subscriber",
+        object_id: after.id.to_string(),
+        before: before.map(Subscriber::snapshot),
+        after: Some(after.snapshot()),
+    };
+    audit::record(tx, actor, entry).await
+}
