@@ -23,6 +23,7 @@ use shared::{
     },
 };
 use tokio::sync::{Notify, oneshot, watch};
+use uuid::Uuid;
 
 pub mod follow;
 mod transport;
@@ -105,7 +106,7 @@ impl Uplink {
             if since.elapsed() > WAIT_MAX {
                 wait = WAIT_MIN;
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(jitter(wait, Uuid::new_v4().as_u128())).await;
             wait = (wait * 2).min(WAIT_MAX);
         }
     }
@@ -326,6 +327,12 @@ async fn effect(action: Action, events: &SyncSender<Event>, look_again: &Notify)
             Effect::Done
         }
     }
+}
+
+/// Between half of it and all of it: edges that lost one controller do not come back as one.
+fn jitter(wait: Duration, random: u128) -> Duration {
+    let percent = 50 + u32::try_from(random % 51).unwrap_or(50);
+    wait * percent / 100
 }
 
 fn malformed(leaf: Leaf, error: &serde_json::Error) {
