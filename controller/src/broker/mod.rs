@@ -7,7 +7,12 @@
 //!
 //! Start at [`Broker::start`]; who may say what is in [`guard`].
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use mqtt5::broker::{
     BrokerConfig, BrokerShutdownHandle, MqttBroker, StorageBackendType, StorageConfig,
@@ -45,7 +50,8 @@ pub enum StartError {
 pub struct Broker {
     address: SocketAddr,
     own_password: Secret,
-    router: Arc<MessageRouter>,
+    /// Weak, because a router keeps the folder open.
+    router: Weak<MessageRouter>,
     shutdown: BrokerShutdownHandle,
     running: watch::Receiver<bool>,
 }
@@ -71,7 +77,7 @@ impl Broker {
             .map_err(|source| StartError::Start { listen, folder, source })?
             .with_auth_provider(Arc::new(guard));
         let address = broker.local_addr().ok_or(StartError::Ended { listen })?;
-        let router = broker.router();
+        let router = Arc::downgrade(&broker.router());
         let shutdown = broker.shutdown_handle();
         let mut ready = broker.ready_receiver();
         let (still_running, running) = watch::channel(true);
@@ -80,6 +86,8 @@ impl Broker {
         let asked = shutdown.clone();
         life.spawn_short(async move {
             let result = broker.run().await;
+            // With it goes the lock of its folder.
+            drop(broker);
             still_running.send_replace(false);
             if let Err(error) = result {
                 tracing::error!(error = %Chain(&error), "the MQTT broker failed");
@@ -104,7 +112,9 @@ impl Broker {
 
     /// Ends an edge's connection now. Whether it comes back in is for [`EdgeSecrets`] to say.
     pub async fn disconnect(&self, edge: EdgeId) {
-        self.router.disconnect_client(&edge.to_string()).await;
+        if let Some(router) = self.router.upgrade() {
+            router.disconnect_client(&edge.to_string()).await;
+        }
     }
 
     /// Says goodbye to every connection and writes what is not yet on disk. Before `Life::stop`,

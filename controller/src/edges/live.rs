@@ -1,8 +1,10 @@
 //! The counters that edges send every few seconds, for screens only; never for the books.
 //!
-//! In memory, by edge: a message replaces what its edge said before, so that nothing grows.
+//! In memory, by edge: what an edge says of a moment replaces what it said before, so that nothing
+//! grows. It may say a moment in several messages.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -19,7 +21,7 @@ pub struct Live {
     edges: Arc<RwLock<HashMap<EdgeId, Said>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Said {
     at_ms: u64,
     sessions: HashMap<SessionId, Counters>,
@@ -35,11 +37,14 @@ pub struct Glimpse {
 impl Live {
     pub fn hear(&self, edge: EdgeId, message: live::Live) {
         let sessions = message.sessions.into_iter().map(|one| (one.session, one.counters));
-        let said = Said { at_ms: message.at_ms, sessions: sessions.collect() };
         let mut edges = self.edges.write().unwrap_or_else(PoisonError::into_inner);
-        // QoS 0 may reorder over a reconnect.
-        if edges.get(&edge).is_none_or(|before| before.at_ms <= said.at_ms) {
-            edges.insert(edge, said);
+        let said = edges.entry(edge).or_default();
+        match message.at_ms.cmp(&said.at_ms) {
+            Ordering::Less => {}
+            Ordering::Equal => said.sessions.extend(sessions),
+            Ordering::Greater => {
+                *said = Said { at_ms: message.at_ms, sessions: sessions.collect() };
+            }
         }
     }
 
@@ -66,21 +71,21 @@ mod tests {
     fn the_newest_message_of_an_edge_is_what_is_seen() {
         let live = Live::default();
         let edge = EdgeId::from_uuid(Uuid::from_u128(1));
-        let session = SessionId::from_uuid(Uuid::from_u128(2));
-        let say = |at_ms, down_bytes| {
+        let session = |number| SessionId::from_uuid(Uuid::from_u128(number));
+        let say = |at_ms, number, down_bytes| {
             let counters = Counters { down_bytes, ..Counters::default() };
-            live.hear(
-                edge,
-                live::Live { at_ms, sessions: vec![live::LiveSession { session, counters }] },
-            );
+            let sessions = vec![live::LiveSession { session: session(number), counters }];
+            live.hear(edge, live::Live { at_ms, sessions });
         };
-        say(10, 100);
-        say(9, 90);
-        assert_eq!(live.of(edge, session).map(|seen| seen.counters.down_bytes), Some(100));
-        live.hear(edge, live::Live { at_ms: 11, sessions: vec![] });
-        assert_eq!(live.of(edge, session), None);
-        say(12, 120);
+        let seen = |number| live.of(edge, session(number)).map(|seen| seen.counters.down_bytes);
+        say(10, 2, 100);
+        say(9, 2, 90);
+        assert_eq!(seen(2), Some(100));
+        say(10, 3, 7);
+        assert_eq!((seen(2), seen(3)), (Some(100), Some(7)));
+        say(11, 3, 8);
+        assert_eq!((seen(2), seen(3)), (None, Some(8)));
         live.forget(edge);
-        assert_eq!(live.of(edge, session), None);
+        assert_eq!(seen(3), None);
     }
 }

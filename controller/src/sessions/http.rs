@@ -308,5 +308,5 @@ impl From<SendError> for Problem {
     }
 }
 
-const MAY_LOOK: &[Role] = &[Role::Owner, Role::Finance, Role::Noc, Role::Support, Role::Auditor];
+/// A subscriber on the telephone, a device that should log in again.
 const MAY_END: &[Role] = &[Role::Owner, Role::Noc, Role::Support];

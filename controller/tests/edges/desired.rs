@@ -1,0 +1,147 @@
+//! What an edge should have: told by pointer, fetched over HTTP, confirmed by state.
+
+use reqwest::{Client, Response, StatusCode};
+use shared::{
+    id::{EdgeId, EpochId},
+    secret::Secret,
+    wire::{
+        latest::desired::{Desired, Enforce, Pointer},
+        topic::Leaf,
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    edge::Edge,
+    world::{Kind, World},
+};
+
+async fn fetch(url: &str, edge: EdgeId, secret: &Secret, since: Option<u64>) -> Response {
+    let since = since.map(|revision| ("since", revision.to_string()));
+    let request = Client::new()
+        .get(format!("{url}/edge/v1/desired"))
+        .query(&since.as_slice())
+        .basic_auth(edge, Some(secret.expose()));
+    request.send().await.expect("the API answers")
+}
+
+/// The pointer to what the rows say now; there may be earlier ones, retained.
+async fn told(world: &World, edge: &mut Edge) -> Pointer {
+    let want = world.ask("SELECT desired_revision FROM edge").await;
+    loop {
+        let pointer: Pointer = edge.told(Leaf::DownDesired).await;
+        if pointer.revision.to_string() == want {
+            return pointer;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_rows_reaches_the_edge_and_its_confirmation_the_rows() {
+    let world = World::new(Kind::Embedded).await;
+    let (tenant, id) = (world.tenant, world.edge);
+    world.add_nas(tenant, id, "10.0.0.0/24").await;
+    let (amina, subscription) = world.add_subscriber(tenant, "amina").await;
+    let (baraka, _) = world.add_subscriber(tenant, "baraka").await;
+    world
+        .run(format!(
+            "INSERT INTO subscriber_device (tenant_id, mac, subscriber_id) \
+             VALUES ('{}', '02:00:00:00:00:07', '{}')",
+            tenant.as_uuid(),
+            baraka.as_uuid()
+        ))
+        .await;
+    let url = world.serve().await;
+    let mut edge = Edge::connect(&world, 1).await;
+    world.office.desk.round_of(tenant).await.unwrap();
+    let pointer = told(&world, &mut edge).await;
+
+    let answer = fetch(&url, id, &world.secret, None).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["etag"], format!("\"{}\"", pointer.hash));
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let desired: Desired = answer.json().await.unwrap();
+    assert_eq!(desired.revision, pointer.revision);
+    let [nas] = &desired.nas[..] else { panic!("one NAS") };
+    assert_eq!((nas.secret.expose(), nas.enforce), ("testing123", Enforce::Edge));
+    assert_eq!(nas.address.to_string(), "10.0.0.0/24");
+    let [one, two] = &desired.subscribers[..] else { panic!("two subscribers") };
+    assert_eq!((one.id, one.subscription), (Some(amina), Some(subscription)));
+    assert_eq!(one.password.as_ref().unwrap().expose(), "correct horse");
+    assert_eq!((one.down_kbps.get(), one.up_kbps.get()), (10_000, 5_000));
+    assert_eq!(two.macs, ["02:00:00:00:00:07".parse().unwrap()]);
+
+    let same = fetch(&url, id, &world.secret, Some(pointer.revision)).await;
+    assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+    // Nothing has changed, so nothing grows.
+    world.office.desk.round_of(tenant).await.unwrap();
+    let revision = "SELECT desired_revision FROM edge";
+    assert_eq!(world.ask(revision).await, pointer.revision.to_string());
+
+    // Nobody is called active before the edge says that it has it.
+    let applied = "SELECT bool_and(applied_rev = desired_rev) FROM subscription";
+    assert_eq!(world.ask(applied).await, "false");
+    let epoch = EpochId::from_uuid(Uuid::now_v7());
+    edge.be_born(1, epoch, pointer.revision).await;
+    world.until(applied, "true").await;
+
+    let suspend = format!(
+        "UPDATE subscription SET state = 'suspended' WHERE id = '{}'",
+        subscription.as_uuid()
+    );
+    world.run(suspend).await;
+    world.office.desk.round_of(tenant).await.unwrap();
+    let next = told(&world, &mut edge).await;
+    assert_eq!(next.revision, pointer.revision + 1);
+    let answer = fetch(&url, id, &world.secret, Some(pointer.revision)).await;
+    let desired: Desired = answer.json().await.unwrap();
+    let names: Vec<_> = desired.subscribers.iter().map(|one| one.username.as_str()).collect();
+    assert_eq!((desired.revision, names), (next.revision, vec!["baraka"]));
+    assert_eq!(world.ask(applied).await, "false");
+    edge.be_born(1, epoch, next.revision).await;
+    world.until(applied, "true").await;
+}
+
+/// A pointer that was lost is told again to an edge whose birth says that it is behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_is_behind_at_its_birth_is_told_so() {
+    let world = World::new(Kind::Mosquitto).await;
+    world.add_nas(world.tenant, world.edge, "10.0.0.1/32").await;
+    world.office.desk.round_of(world.tenant).await.unwrap();
+    let mut edge = Edge::connect(&world, 1).await;
+    let retained: Pointer = edge.told(Leaf::DownDesired).await;
+    edge.be_born(1, EpochId::from_uuid(Uuid::now_v7()), 0).await;
+    let again: Pointer = edge.told(Leaf::DownDesired).await;
+    assert_eq!(retained, again);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desired_state_is_for_the_edge_that_shows_its_secret() {
+    let world = World::new(Kind::Embedded).await;
+    let url = world.serve().await;
+    let wrong = Secret::new("another".to_owned());
+    let stranger = EdgeId::from_uuid(Uuid::now_v7());
+    let status = async |edge, secret: &Secret| fetch(&url, edge, secret, None).await.status();
+    assert_eq!(status(world.edge, &wrong).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(stranger, &world.secret).await, StatusCode::UNAUTHORIZED);
+    let nobody = Client::new().get(format!("{url}/edge/v1/desired")).send().await.unwrap();
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(status(world.edge, &world.secret).await, StatusCode::OK);
+    world.run("UPDATE edge SET revoked = true".to_owned()).await;
+    assert_eq!(status(world.edge, &world.secret).await, StatusCode::UNAUTHORIZED);
+}
+
+/// One tenant's subscribers are on its own edges only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_tenants_subscribers_are_not_sent() {
+    let world = World::new(Kind::Embedded).await;
+    let other = shared::id::TenantId::from_uuid(Uuid::now_v7());
+    world.add_tenant(other).await;
+    world.add_subscriber(other, "stranger").await;
+    world.add_subscriber(world.tenant, "amina").await;
+    let (_, desired) =
+        world.office.desk.of(world.tenant, world.edge).await.unwrap().expect("it is there");
+    let names: Vec<_> = desired.subscribers.iter().map(|one| one.username.as_str()).collect();
+    assert_eq!(names, ["amina"]);
+    assert!(world.office.desk.of(other, world.edge).await.unwrap().is_none());
+}

@@ -1,0 +1,9 @@
+//! The office end of edges, whole: a real Postgres, a real broker, an edge that follows a script.
+
+mod broker;
+mod cluster;
+mod desired;
+mod edge;
+mod journal;
+mod presence;
+mod world;
