@@ -13,12 +13,17 @@ use crate::{
     edges::{
         LookAgain,
         desired::{self, Desk},
+        inventory::{self, Edges},
         link::{LinkError, Target},
         office::Office,
         presence::Secrets,
     },
     http::{self, Guarded},
     logins::{self, Logins},
+    network::{
+        access_points::{self, AccessPoints},
+        nas::{self, Nases},
+    },
     operators::{self, Hasher, Operators},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
@@ -49,7 +54,10 @@ pub enum StartError {
 /// Everything there is one of. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
+    access_points: AccessPoints,
     db: Db,
+    edges: Edges,
+    nases: Nases,
     seal: Seal,
     look_again: LookAgain,
     logins: Logins,
@@ -114,6 +122,9 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         Ok(Self {
+            access_points: AccessPoints::new(db.clone()),
+            edges: Edges::new(db.clone(), seal.clone(), look_again.clone()),
+            nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office: Office::new(db.clone(), seal.clone(), look_again.clone()),
             operators: Operators::new(db.clone(), hasher),
@@ -136,6 +147,9 @@ impl App {
             .merge(subscribers::http::routes())
             .merge(plans::http::routes())
             .merge(subscriptions::http::routes())
+            .merge(inventory::http::routes())
+            .merge(nas::http::routes())
+            .merge(access_points::http::routes())
             .merge(desired::http::routes())
             .merge(sessions::http::routes())
     }
@@ -158,7 +172,10 @@ macro_rules! shares {
 }
 
 shares! {
+    access_points: AccessPoints,
     db: Db,
+    edges: Edges,
+    nases: Nases,
     logins: Logins,
     look_again: LookAgain,
     office: Office,

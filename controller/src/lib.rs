@@ -18,6 +18,7 @@ pub mod edges;
 pub mod http;
 pub mod idempotency;
 pub mod logins;
+pub mod network;
 pub mod operators;
 pub mod plans;
 pub mod postgres;

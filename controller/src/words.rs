@@ -99,6 +99,13 @@ impl Default for TimeZone {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "of these words only this one may be empty")]
+impl Default for Note {
+    fn default() -> Self {
+        Self(String::new())
+    }
+}
+
 fn is_line(text: &str, max: usize) -> bool {
     let count = text.chars().count();
     (1..=max).contains(&count) && text.trim() == text && !text.chars().any(char::is_control)

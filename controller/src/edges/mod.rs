@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod desired;
+pub mod inventory;
 pub mod link;
 pub mod live;
 pub mod office;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::{id::SubscriberId, net::Mac, secret::Secret};
+use shared::{id::SubscriberId, net::Mac};
 use uuid::Uuid;
 
 pub use self::account_no::AccountNo;
@@ -239,22 +239,9 @@ impl Subscribers {
     }
 }
 
-/// The RADIUS password of a row that was read elsewhere.
-pub fn open_password(
-    seal: &Seal,
-    tenant: shared::id::TenantId,
-    id: SubscriberId,
-    sealed: &[u8],
-) -> Result<Secret, crate::seal::OpenError> {
-    seal.open(&password_place(tenant, id), sealed)
-}
-
-fn place(actor: &Actor, id: SubscriberId) -> Place {
-    password_place(actor.tenant, id)
-}
-
-const fn password_place(tenant: shared::id::TenantId, id: SubscriberId) -> Place {
-    Place { tenant, table: "subscriber", row: *id.as_uuid(), column: "password_sealed" }
+const fn place(actor: &Actor, id: SubscriberId) -> Place {
+    let (table, column) = ("subscriber", "password_sealed");
+    Place { tenant: actor.tenant, table, row: *id.as_uuid(), column }
 }
 
 async fn record(
