@@ -105,7 +105,7 @@ impl Office {
     /// Makes the first tenant with its owner, as whoever unpacks the product does.
     pub fn open(http: SocketAddr) -> Result<Self> {
         let register = json!({
-            "tenant": "Demo ISP", "email": EMAIL, "password": PASSWORD, "full_name": "Demo Owner",
+            "tenant": "Demo ISP", "name": "Demo Owner", "email": EMAIL, "password": PASSWORD,
         });
         http::ask(http, "POST", "/api/auth/register", &[], Some(&register))?.json()?;
         let login = json!({ "email": EMAIL, "password": PASSWORD });

@@ -168,9 +168,11 @@ fn subscribe(office: &Office, person: &Person) -> Result<()> {
     let plan = office.post(
         "/api/plans",
         &json!({
-            "code": code, "name": name, "down_kbps": down_kbps, "up_kbps": up_kbps,
-            "price_cents": price_cents, "access": "hotspot", "billing": "prepaid",
-            "kind": "unlimited", "validity_seconds": 86_400, "anchor": "purchase",
+            "code": code, "name": name,
+            "terms": {
+                "access": "hotspot", "billing": "prepaid", "price_cents": price_cents,
+                "validity_seconds": 86_400, "down_kbps": down_kbps, "up_kbps": up_kbps,
+            },
         }),
     )?;
     let subscriber = office.post(
