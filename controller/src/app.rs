@@ -5,9 +5,9 @@ use std::{io, net::SocketAddr, time::Duration};
 use axum::{Router, extract::FromRef, middleware::from_fn_with_state};
 use shared::daemon::{Chain, Life};
 use tokio::net::TcpListener;
-use utoipa::openapi::OpenApi;
 
 use crate::{
+    about::{self, About},
     broker::{self, Broker},
     db::{self, Db},
     edges::{
@@ -54,6 +54,7 @@ pub enum StartError {
 /// Everything there is one of. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
+    about: About,
     access_points: AccessPoints,
     db: Db,
     edges: Edges,
@@ -121,12 +122,14 @@ impl App {
         let seal = Seal::load(settings.master_key_file.as_deref(), &settings.data_dir)?;
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
+        let office = Office::new(db.clone(), seal.clone(), look_again.clone());
         Ok(Self {
+            about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
-            office: Office::new(db.clone(), seal.clone(), look_again.clone()),
+            office,
             operators: Operators::new(db.clone(), hasher),
             plans: Plans::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
@@ -141,6 +144,7 @@ impl App {
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
         Guarded::default()
+            .merge(about::http::routes())
             .merge(logins::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
@@ -155,7 +159,7 @@ impl App {
     }
 
     pub fn router(self) -> Router {
-        let (router, _api) = Self::routes().split(OpenApi::default());
+        let (router, _api) = Self::routes().split(about::head());
         let identify = from_fn_with_state(self.logins.clone(), logins::http::identify);
         http::around(router.layer(identify).with_state(self))
     }
@@ -172,6 +176,7 @@ macro_rules! shares {
 }
 
 shares! {
+    about: About,
     access_points: AccessPoints,
     db: Db,
     edges: Edges,

@@ -8,6 +8,7 @@
 //! To add a domain: a migration in `migrations/` (each table is given to `protect()`), a folder
 //! with these three files, a line in `App::routes`, and `tests/golden/routes.txt` made anew.
 
+pub mod about;
 pub mod actor;
 pub mod app;
 pub mod audit;
