@@ -3,7 +3,7 @@
 //! Everything is pinned. A process that ends, however it ends, leaves programs, maps and queues at
 //! work; the next one opens the pins, puts its own programs in the place of the old and goes on.
 
-use std::{io, path::Path, thread, time::Duration};
+use std::{io, path::Path, slice, thread, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -133,6 +133,9 @@ impl Bpf {
     /// Takes the slot's device out, if it still points to the slot.
     fn unpublish(&mut self, slot: Slot) -> Result<bool, DataplaneError> {
         let device = session(&self.sessions, slot)?.device;
+        if device == 0 {
+            return Ok(false); // The slot was never used.
+        }
         let attempt = || format!("take the device of {slot:?} out");
         match self.devices.get(&device, 0) {
             Ok(found) if found == slot.0 => {
@@ -147,21 +150,33 @@ impl Bpf {
 
 impl Dataplane for Bpf {
     fn install(&mut self, entry: &Entry) -> Result<(), DataplaneError> {
-        let slot = entry.slot;
-        let wanted = to_session(entry);
-        let there = session(&self.sessions, slot)?;
-        let is_same = there.id == wanted.id;
-        if (!is_same || there.device != wanted.device) && self.unpublish(slot)? {
+        self.install_all(slice::from_ref(entry))
+    }
+
+    fn install_all(&mut self, entries: &[Entry]) -> Result<(), DataplaneError> {
+        let mut removed = false;
+        for entry in entries {
+            let (there, wanted) = (session(&self.sessions, entry.slot)?, to_session(entry));
+            if there.id != wanted.id || there.device != wanted.device {
+                removed |= self.unpublish(entry.slot)?;
+            }
+        }
+        if removed {
             Self::settle();
         }
-        self.htb.set(slot, entry.shape)?;
-        if !is_same {
-            self.states.store(slot, &[0; State::WORDS])?;
+        self.htb.set(entries)?;
+        for entry in entries {
+            let (there, wanted) = (session(&self.sessions, entry.slot)?, to_session(entry));
+            if there.id != wanted.id {
+                self.states.store(entry.slot, &[0; State::WORDS])?;
+            }
+            self.sessions.store(entry.slot, &wanted.words())?;
+            // Last: from here on packets find the session.
+            self.devices
+                .insert(wanted.device, entry.slot.0, 0)
+                .within(|| format!("put the device {} in", entry.mac))?;
         }
-        self.sessions.store(slot, &wanted.words())?;
-        self.devices
-            .insert(wanted.device, slot.0, 0)
-            .within(|| format!("put the device {} in", entry.mac))
+        Ok(())
     }
 
     fn remove(&mut self, slots: &[Slot]) -> Result<Vec<Reading>, DataplaneError> {
@@ -253,12 +268,17 @@ fn reading(states: &Mapped, slot: Slot) -> Result<Reading, DataplaneError> {
     })
 }
 
+/// The highest rate that can be said stands for none.
 fn to_session(entry: &Entry) -> layout::Session {
     let (high, low) = entry.session.as_uuid().as_u64_pair();
-    let limit = |rate: Kbps, direction| Limit {
-        ns_per_byte: clock::ns_per_byte(rate.get()),
-        priority: htb::class_of(entry.slot, direction),
-        kbps: rate.get(),
+    let limit = |rate: Kbps, direction| match rate.get() {
+        // Neither the clock nor a queue of its own.
+        kbps @ u32::MAX => Limit { ns_per_byte: 0, priority: 0, kbps },
+        kbps => Limit {
+            ns_per_byte: clock::ns_per_byte(kbps),
+            priority: htb::class_of(entry.slot, direction),
+            kbps,
+        },
     };
     layout::Session {
         id: [high, low],

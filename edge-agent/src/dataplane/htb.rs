@@ -11,10 +11,10 @@ use ebpf::{
     clock::{self, Bounds},
     layout::Direction,
 };
-use shared::rate::{Kbps, Shape};
+use shared::rate::Kbps;
 
 use super::{
-    DataplaneError, Slot, Within,
+    DataplaneError, Entry, Slot, Within,
     netlink::{self, Netlink, Request, attribute, attributes, u32_at},
 };
 
@@ -85,18 +85,21 @@ impl Htb {
         Ok(htb)
     }
 
-    /// Brings the slot's classes to these rates.
-    pub(super) fn set(&mut self, slot: Slot, shape: Shape) -> Result<(), DataplaneError> {
-        self.reserve(slot)?;
-        let requests = self.legs.iter().map(|leg| {
-            let rate = match leg.direction {
-                Direction::Down => shape.down_kbps,
-                Direction::Up => shape.up_kbps,
-            };
-            class(leg, slot.0, rate)
-        });
-        let requests = requests.collect();
-        self.netlink.run(requests).within(|| format!("set the rate of {slot:?}"))
+    /// Brings the slots' classes to these rates.
+    pub(super) fn set(&mut self, entries: &[Entry]) -> Result<(), DataplaneError> {
+        let Some(highest) = entries.iter().map(|entry| entry.slot).max() else { return Ok(()) };
+        self.reserve(highest)?;
+        let mut requests = Vec::with_capacity(self.legs.len() * entries.len());
+        for leg in &self.legs {
+            requests.extend(entries.iter().map(|entry| {
+                let rate = match leg.direction {
+                    Direction::Down => entry.shape.down_kbps,
+                    Direction::Up => entry.shape.up_kbps,
+                };
+                class(leg, entry.slot.0, rate)
+            }));
+        }
+        self.netlink.run(requests).within(|| format!("set the rates up to {highest:?}"))
     }
 
     /// Adds classes until the slot has one.
@@ -110,6 +113,8 @@ impl Htb {
             let attempt = || format!("make the queues of slots below {wanted} on {}", leg.name);
             // A class takes the limit of its queue from the interface's queue length.
             let length = queue_length(&mut self.netlink, leg.index).within(attempt)?;
+            // That one was left by a process that ended in the middle of this.
+            let length = if length == QUEUE_MAX { QUEUE_DEFAULT } else { length };
             self.netlink.run(vec![set_queue_length(leg.index, QUEUE_MAX)]).within(attempt)?;
             let made = self.netlink.run(requests);
             self.netlink.run(vec![set_queue_length(leg.index, length)]).within(attempt)?;
@@ -272,6 +277,9 @@ const IDLE_RATE: Kbps = Kbps::new(1_000).expect("not zero");
 
 /// The programs bound the queue by time; this bound in packets only must not come first.
 const QUEUE_MAX: u32 = 1_000_000;
+
+/// What the kernel gives an interface.
+const QUEUE_DEFAULT: u32 = 1_000;
 
 /// What HTB lets through at once beyond what the clock does, so that the clock comes first.
 const BURST_MORE: u64 = 2_000_000;

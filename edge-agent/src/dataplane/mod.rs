@@ -89,6 +89,11 @@ pub trait Dataplane: Send {
     /// slot held another session, and go on when it held this one. Idempotent.
     fn install(&mut self, entry: &Entry) -> Result<(), DataplaneError>;
 
+    /// As [`install`](Self::install) for each; after a failure some of them may be in.
+    fn install_all(&mut self, entries: &[Entry]) -> Result<(), DataplaneError> {
+        entries.iter().try_for_each(|entry| self.install(entry))
+    }
+
     /// Takes devices out, waits until no packet in flight can still be counted, and returns the
     /// final readings in the order of `slots`.
     fn remove(&mut self, slots: &[Slot]) -> Result<Vec<Reading>, DataplaneError>;
