@@ -81,7 +81,7 @@ impl Mapped {
         let words = unsafe { slice::from_raw_parts(self.start.as_ptr(), self.words.get()) };
         usize::try_from(slot.0)
             .ok()
-            .and_then(|slot| words.chunks_exact(self.stride).nth(slot))
+            .and_then(|slot| words.get(slot * self.stride..(slot + 1) * self.stride))
             .ok_or(DataplaneError::NoSuchSlot(slot, self.slots))
     }
 }
