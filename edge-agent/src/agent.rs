@@ -118,6 +118,9 @@ fn interfaces_here() -> String {
 impl Agent {
     /// `snapshot` is what [`check`] gave.
     pub async fn start(settings: Settings, snapshot: Snapshot) -> Result<Self, StartError> {
+        for key in settings.unserved() {
+            tracing::warn!("`{key}` is set, and this version does not serve it");
+        }
         let lock = lock(&settings.state_dir)?;
         let prometheus = metrics::install()?;
         let radius = settings.radius.as_ref().map(radius::bind).transpose()?;

@@ -111,7 +111,10 @@ fn check(config: &Config) -> anyhow::Result<()> {
     {
         let (file, nas) = (config.config.display(), snapshot.nas().len());
         let subscribers = snapshot.subscribers().count();
-        println!("{file}: ok ({nas} NASes, {subscribers} subscribers)");
+        println!("{file}: ok (NASes: {nas}, subscribers: {subscribers})");
+        for key in settings.unserved() {
+            println!("`{key}` is set, and this version does not serve it");
+        }
     }
     Ok(())
 }

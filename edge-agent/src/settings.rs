@@ -19,6 +19,7 @@ pub struct Settings {
     pub state_dir: PathBuf,
     pub radius: Option<Radius>,
     pub dataplane: Option<Dataplane>,
+    pub portal: Option<Portal>,
     pub metrics: Option<Metrics>,
     pub uplink: Option<Uplink>,
     pub desired: Option<Desired>,
@@ -26,13 +27,43 @@ pub struct Settings {
     pub sessions: Sessions,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Radius {
     #[serde(default)]
     pub auth: Vec<SocketAddr>,
     #[serde(default)]
     pub acct: Vec<SocketAddr>,
+    /// Where others can disconnect this edge's own sessions (RFC 5176).
+    #[serde(default)]
+    pub dynauth: Vec<SocketAddr>,
+    /// RADIUS over TLS (RFC 6614).
+    pub tls: Option<RadiusTls>,
+    /// The certificate that EAP methods show.
+    pub eap: Option<Eap>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RadiusTls {
+    pub listen: SocketAddr,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub client_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eap {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub client_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Portal {
+    pub listen: SocketAddr,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -150,6 +181,20 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Keys that are set and that this version does not serve: said aloud, never passed over.
+    pub fn unserved(&self) -> Vec<&'static str> {
+        let radius = self.radius.as_ref();
+        [
+            ("radius.dynauth", radius.is_some_and(|radius| !radius.dynauth.is_empty())),
+            ("radius.tls", radius.is_some_and(|radius| radius.tls.is_some())),
+            ("radius.eap", radius.is_some_and(|radius| radius.eap.is_some())),
+            ("portal", self.portal.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_set)| is_set.then_some(key))
+        .collect()
+    }
+
     fn check(&self, file: &Path) -> Result<(), SettingsError> {
         if let Some(dataplane) = &self.dataplane {
             for (key, interfaces) in
@@ -261,6 +306,11 @@ mod tests {
         [radius]
         auth = ["127.0.0.1:1812", "[::1]:1812"]
         acct = ["127.0.0.1:1813"]
+        dynauth = ["127.0.0.1:3799"]
+        tls = { listen = "[::]:2083", cert = "a.pem", key = "a.key", client_ca = "ca.pem" }
+        eap = { cert = "server.pem", key = "server.key", client_ca = "ca.pem" }
+        [portal]
+        listen = "10.0.0.1:2080"
         [dataplane]
         lan = ["lan0"]
         wan = ["wan0"]
@@ -285,6 +335,8 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
+        let unserved = ["radius.dynauth", "radius.tls", "radius.eap", "portal"];
+        assert_eq!(settings.unserved(), unserved);
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));
         assert_eq!(settings.sessions.report_seconds, 30);

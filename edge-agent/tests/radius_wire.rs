@@ -192,7 +192,7 @@ fn serve(
     life: &Life,
 ) -> (SocketAddr, SocketAddr) {
     let any = SocketAddr::new(address, 0);
-    let bound = bind(&settings::Radius { auth: vec![any], acct: vec![any] }).unwrap();
+    let bound = bind(&radius_at(vec![any], vec![any])).unwrap();
     let addresses = (bound.auth_address().unwrap(), bound.acct_address().unwrap());
     bound.start(desired, events, life).unwrap();
     addresses
@@ -577,6 +577,10 @@ fn ipv6_is_served_alike() {
 fn an_address_that_somebody_has_is_named() {
     let taken = UdpSocket::bind((EDGE, 0)).unwrap();
     let address = taken.local_addr().unwrap();
-    let error = bind(&settings::Radius { auth: vec![address], acct: Vec::new() }).unwrap_err();
+    let error = bind(&radius_at(vec![address], Vec::new())).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot bind the RADIUS socket to {address}"));
+}
+
+fn radius_at(auth: Vec<SocketAddr>, acct: Vec<SocketAddr>) -> settings::Radius {
+    settings::Radius { auth, acct, ..settings::Radius::default() }
 }
