@@ -105,7 +105,7 @@ impl Provider {
         office.post(
             "/api/network/nas",
             &json!({
-                "edge_id": edge_id, "name": "lab", "address": "127.0.0.0/8",
+                "edge": edge_id, "name": "lab", "address": "127.0.0.0/8",
                 "secret": NAS_SECRET, "enforce": "edge",
             }),
         )?;
@@ -185,8 +185,9 @@ fn subscribe(office: &Office, person: &Person) -> Result<()> {
     office.post(
         "/api/subscriptions",
         &json!({
-            "subscriber_id": text(&subscriber, "/id")?, "plan_id": text(&plan, "/id")?,
-            "state": "active",
+            "subscriber": text(&subscriber, "/id")?,
+            "plan_version": text(&plan, "/latest/id")?,
+            "activate": true,
         }),
     )?;
     Ok(())
