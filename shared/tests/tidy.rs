@@ -17,8 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ebpf", &[]),
     ("edge-agent", &["ebpf", "radius", "shared"]),
     ("controller", &["shared"]),
-    // It works with the programs as a person does, from outside.
-    ("xtask", &[]),
+    // It works with the programs as a person does, from outside; its load generator speaks RADIUS.
+    ("xtask", &["radius"]),
 ];
 
 /// Names that say where nobody looked for a better one.
