@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use xtask::{
     bench, demo, dist,
-    lab::{self, interrupt, sweep},
+    lab::{self, sweep},
     setup, sqlx, tests,
 };
 
@@ -69,12 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    if let Command::Sweep { when_gone } = &command {
-        return sweep::when_gone(when_gone);
-    }
-    interrupt::watch()?;
     match command {
-        Command::Sweep { .. } => Ok(()),
+        Command::Sweep { when_gone } => sweep::when_gone(&when_gone),
         Command::Setup => setup::run(),
         Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),

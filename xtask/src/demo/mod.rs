@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::{
     demo::report::{Report, Shown},
-    lab::Offload,
+    lab::{Offload, interrupt},
     provider::{
         Messages, PEOPLE, Provider,
         controller::{EMAIL, PASSWORD},
@@ -28,6 +28,7 @@ pub fn run(once: bool, to: Option<&Path>) -> Result<()> {
     let start = Instant::now();
     crate::workspace::binaries()?;
     say(&format!("built in {} s", start.elapsed().as_secs()));
+    interrupt::watch()?;
     let (provider, report) = match story() {
         Ok(told) => told,
         Err(error) => {

@@ -17,8 +17,10 @@ static MAKING: RwLock<()> = RwLock::new(());
 
 static LABS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// To be called first in `main`: the threads that come later inherit which signals are blocked.
-/// Child processes do not, the standard library resets that.
+/// To be called once, while there is one thread and before the first lab: the threads that come
+/// later inherit which signals are blocked. So do child processes; [`Process`] undoes it there.
+///
+/// [`Process`]: crate::lab::Process
 pub fn watch() -> Result<()> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

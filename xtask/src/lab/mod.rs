@@ -127,6 +127,7 @@ impl Lab {
             Some(namespace) => namespace.command(program),
             None => Command::new(program),
         };
+        command = process::unblocked(&command);
         command.env(sweep::MARK, &self.name);
         command
     }
@@ -168,6 +169,7 @@ impl Drop for Lab {
 
 /// A lab for people to look around in.
 pub fn stay(subscribers: u8) -> Result<()> {
+    interrupt::watch()?;
     let lab = Lab::new()?;
     let network = Network::build(&lab, subscribers, Offload::Off)?;
     println!("edge      nsenter --net={} bash", network.edge.path().display());

@@ -32,7 +32,7 @@ impl Process {
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
         let line = workspace::shown(command);
-        let child = command
+        let child = unblocked(command)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -118,6 +118,21 @@ impl Process {
         self.signal(Signal::SIGTERM)?;
         self.wait(limit)
     }
+}
+
+/// The same, with the signals as they usually are: a child inherits which ones are blocked, and
+/// we block some ([`crate::lab::interrupt`]).
+pub(super) fn unblocked(command: &Command) -> Command {
+    let mut unblocked = Command::new("env");
+    unblocked.arg("--default-signal=HUP,INT,TERM");
+    unblocked.arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => unblocked.env(key, value),
+            None => unblocked.env_remove(key),
+        };
+    }
+    unblocked
 }
 
 impl Drop for Process {
