@@ -116,6 +116,7 @@ impl System {
 /// The programs alone, attached for as long as the object lives.
 fn programs(macs: &[Mac], ns_per_byte: u64) -> Ebpf {
     let mut loader = EbpfLoader::new();
+    loader.btf(None);
     let slots = u32::try_from(macs.len()).expect("some thousands");
     for name in [layout::DEVICES, layout::SESSIONS, layout::STATES] {
         loader.map_max_entries(name, slots);

@@ -1,6 +1,6 @@
 //! The packet that a program was called for.
 
-use core::mem;
+use core::{cmp::min, mem};
 
 use aya_ebpf::{
     bindings::{
@@ -87,7 +87,9 @@ impl Packet {
             )
         };
         if payload_max == 0 {
-            return Some(Size { octets: whole.saturating_sub(before), segments: 1 });
+            let declared = self.parse(|packet| ethernet.declared(packet))?;
+            let octets = min(declared, whole.saturating_sub(before));
+            return Some(Size { octets, segments: 1 });
         }
         if matches!(direction, Direction::Down) && segments != 0 {
             // The kernel has done it for its queues; on the way in it has not.

@@ -71,6 +71,17 @@ impl Ethernet {
         })
     }
 
+    /// How long the packet says it is. A short frame is filled up to what a cable needs, and what
+    /// fills it up is nobody's traffic: routers cut it off.
+    #[inline(always)]
+    pub fn declared<F: Frame + ?Sized>(&self, frame: &F) -> Option<u64> {
+        match self.network {
+            Network::V4 => Some(u16::from_be_bytes(frame.read(self.at + 2)?).into()),
+            Network::V6 => Some(40 + u64::from(u16::from_be_bytes(frame.read(self.at + 4)?))),
+            Network::Other => None,
+        }
+    }
+
     /// What follows the network header. `None` for a fragment that does not begin the packet, and
     /// where the frame ends too early.
     #[inline(always)]

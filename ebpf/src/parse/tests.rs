@@ -74,6 +74,16 @@ fn ipv6_says_its_congestion_in_another_place() {
 }
 
 #[test]
+fn a_packet_says_how_long_it_is() {
+    let mut bytes = frame(&[], IPV4, &ipv4(UDP, 0, &udp(1, 2)));
+    bytes[16..18].copy_from_slice(&28_u16.to_be_bytes());
+    assert_eq!(Ethernet::parse(&bytes[..]).unwrap().declared(&bytes[..]), Some(28));
+    let mut bytes = frame(&[VLAN], IPV6, &ipv6(UDP, &udp(1, 2)));
+    bytes[22..24].copy_from_slice(&8_u16.to_be_bytes());
+    assert_eq!(Ethernet::parse(&bytes[..]).unwrap().declared(&bytes[..]), Some(48));
+}
+
+#[test]
 fn what_is_not_ip_is_said_to_be_so() {
     let bytes = frame(&[], 0x0806, &[0; 28]);
     assert_eq!(Ethernet::parse(&bytes[..]).unwrap().network, Network::Other);
@@ -125,6 +135,7 @@ proptest! {
     fn any_bytes_parse_or_end_too_early(bytes: Vec<u8>, up: bool) {
         if let Some(ethernet) = Ethernet::parse(&bytes[..]) {
             let _ = ethernet.ecn(&bytes[..]);
+            let _ = ethernet.declared(&bytes[..]);
             if let Some(transport) = ethernet.transport(&bytes[..]) {
                 let _ = transport.payload(&bytes[..]);
                 let _ = transport.bootstrap(&bytes[..], ethernet.network, up);

@@ -61,6 +61,8 @@ impl Bpf {
         let interfaces = interfaces(settings)?;
         let pins = Pins::at(&settings.pins);
         let mut loader = EbpfLoader::new();
+        // The programs touch nothing of the kernel's whose layout they would have to look up.
+        loader.btf(None);
         for name in MAPS {
             loader.map_pin_path(name, pins.map(name));
         }

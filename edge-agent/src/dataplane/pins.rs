@@ -102,8 +102,9 @@ impl Pins {
                 fs::remove_file(&path).within(|| format!("remove {}", path.display()))?;
             }
         }
-        for (_, path) in entries(&self.root)? {
-            if path != self.folder {
+        for (name, path) in entries(&self.root)? {
+            let is_layout = name.strip_prefix('v').is_some_and(|rest| rest.parse::<u32>().is_ok());
+            if is_layout && path != self.folder {
                 fs::remove_dir_all(&path).within(|| format!("remove {}", path.display()))?;
             }
         }
@@ -112,10 +113,15 @@ impl Pins {
 
     /// Detaches everywhere, then forgets the maps.
     pub(super) fn remove(&self) -> Result<(), DataplaneError> {
-        if !self.root.exists() {
-            return Ok(());
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed.within(|| format!("remove {}", self.folder.display()))?,
         }
-        fs::remove_dir_all(&self.root).within(|| format!("remove {}", self.root.display()))
+        // It may have been made for us alone, or be one that everybody uses.
+        if let Err(error) = fs::remove_dir(&self.root) {
+            tracing::debug!("{} stays: {error}", self.root.display());
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ struct Programs(aya::Ebpf);
 impl Programs {
     fn beside(world: &World) -> Self {
         let mut loader = EbpfLoader::new();
+        loader.btf(None);
         let folder = world.settings.pins.join(format!("v{}", layout::LAYOUT));
         for name in
             [layout::DEVICES, layout::SESSIONS, layout::STATES, layout::VERDICTS, layout::HOST]
@@ -82,6 +83,17 @@ fn tags_are_not_metered_and_sessions_are_found_behind_them() {
     let counted = reading(&bpf).passed - before.passed;
     assert_eq!((counted.up_packets, counted.up_bytes), (sent, sent * 100));
     assert_eq!((counted.down_packets, counted.down_bytes), (0, 0));
+
+    // Sixty bytes on the cable, forty of them a packet.
+    let mut short = [0; 46];
+    short[..4].copy_from_slice(&[0x45, 0, 0, 40]);
+    assert_eq!(programs.run("up", &frame(CLIENT, &[], 0x0800, &short)), NEXT);
+    let padded = reading(&bpf).passed - before.passed;
+    assert_eq!(
+        (padded.up_packets - counted.up_packets, padded.up_bytes - counted.up_bytes),
+        (1, 40)
+    );
+    let counted = padded;
 
     // ARP passes, behind a tag too, and is nobody's traffic; nor is what has three tags.
     let others = verdict(&bpf, "not_ip");
