@@ -51,6 +51,8 @@ CREATE TABLE session (
   stopped_at      timestamptz,
   -- Acct-Terminate-Cause, RFC 2866.
   cause           int,
+  -- Its edge lost the journal in which the end would stand. What the edge says of it later counts.
+  lost            boolean NOT NULL DEFAULT false,
   down_bytes      bigint NOT NULL DEFAULT 0 CHECK (down_bytes >= 0),
   up_bytes        bigint NOT NULL DEFAULT 0 CHECK (up_bytes >= 0),
   down_packets    bigint NOT NULL DEFAULT 0 CHECK (down_packets >= 0),

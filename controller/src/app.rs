@@ -204,23 +204,22 @@ async fn open_office(
     app: &App,
     life: &Life,
 ) -> Result<Option<Broker>, StartError> {
-    let (broker, target) = match &settings.broker {
+    match &settings.broker {
         settings::Broker::Embedded { listen } => {
             let folder = settings.data_dir.join("mqtt");
             let secrets = Secrets::new(app.db.clone());
             let broker_settings = broker::Settings { listen: *listen, folder };
             let broker = Broker::start(life, broker_settings, secrets).await?;
-            let target = Target::at(broker.address(), Some(broker.own_login()));
-            (Some(broker), target)
+            app.office.start_with(life, &broker)?;
+            Ok(Some(broker))
         }
         settings::Broker::Yours { url, login } => {
             let login = login.clone().map(|login| (login.user, login.password));
             let target = Target { host: url.host.clone(), port: url.port, tls: url.tls, login };
-            (None, target)
+            app.office.start(life, target)?;
+            Ok(None)
         }
-    };
-    app.office.start(life, target)?;
-    Ok(broker)
+    }
 }
 
 /// Runs until the daemon stops.

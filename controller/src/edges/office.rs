@@ -1,5 +1,10 @@
 //! Everything that the office has for edges, built once and started once.
 
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use jiff::Timestamp;
 use shared::{
     daemon::{Chain, Life},
@@ -17,6 +22,7 @@ use super::{
     presence::{Births, Registrar},
 };
 use crate::{
+    broker::Broker,
     clock,
     db::Db,
     seal::Seal,
@@ -33,6 +39,7 @@ pub struct Office {
     pub desk: Desk,
     pub journals: Journals,
     look_again: LookAgain,
+    broker: Arc<OnceLock<Broker>>,
 }
 
 /// What came of a command, as far as is known.
@@ -50,7 +57,15 @@ impl Office {
         let desk =
             Desk { db: db.clone(), seal, link: link.clone(), look_again: look_again.clone() };
         let journals = Journals::new(db.clone());
-        Self { db, link, live, commands, desk, journals, look_again }
+        let broker = Arc::default();
+        Self { db, link, live, commands, desk, journals, look_again, broker }
+    }
+
+    /// With the broker inside this process.
+    pub fn start_with(&self, life: &Life, broker: &Broker) -> Result<(), LinkError> {
+        // If there is one already, the link says so.
+        let _ = self.broker.set(broker.clone());
+        self.start(life, Target::at(broker.address(), Some(broker.own_login())))
     }
 
     /// Connects to the broker and goes to work; returns at once. Once.
@@ -71,11 +86,22 @@ impl Office {
             link: self.link.clone(),
             live: self.live.clone(),
             look_again: self.look_again.clone(),
+            cutter: self.cutter(),
         };
         life.spawn("edge registrar", registrar.run(births));
         life.spawn("desired state", self.desk.clone().run());
         life.spawn("usage partitions", keep_room(self.journals.clone()));
         Ok(())
+    }
+
+    /// Ends an edge's connection now, after its access was taken away. A broker of your own has its
+    /// own list of who may come in: take the edge off it.
+    pub async fn cut_off(&self, edge: EdgeId) {
+        self.cutter().cut_off(edge).await;
+    }
+
+    fn cutter(&self) -> Cutter {
+        Cutter { broker: Arc::clone(&self.broker) }
     }
 
     /// Sends a command and waits a bounded time for its observed effect.
@@ -95,9 +121,23 @@ impl Office {
     }
 }
 
+/// Ends connections at the broker inside this process, if there is one.
+#[derive(Clone, Debug)]
+pub struct Cutter {
+    broker: Arc<OnceLock<Broker>>,
+}
+
+impl Cutter {
+    pub async fn cut_off(&self, edge: EdgeId) {
+        if let Some(broker) = self.broker.get() {
+            broker.disconnect(edge).await;
+        }
+    }
+}
+
 /// Usage has a partition by month; the next one is there long before it is needed.
 async fn keep_room(journals: Journals) {
-    let mut every_hour = tokio::time::interval(std::time::Duration::from_hours(1));
+    let mut every_hour = tokio::time::interval(Duration::from_hours(1));
     loop {
         every_hour.tick().await;
         if let Err(error) = journals.make_room(clock::now()).await {
@@ -109,4 +149,4 @@ async fn keep_room(journals: Journals) {
 /// An edge that comes back later must not end a session that somebody else has by then.
 const EXPIRY_MS: i64 = 30_000;
 /// A person waits for it.
-const REPLY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+const REPLY_MAX: Duration = Duration::from_secs(5);

@@ -20,8 +20,8 @@ use utoipa_axum::routes;
 use super::list::{self, Filter, Session, Which};
 use crate::{
     actor::Actor,
-    clock,
-    db::Db,
+    audit, clock,
+    db::{Db, StoreError},
     edges::{
         link::SendError,
         live::{Glimpse, Live},
@@ -117,7 +117,7 @@ async fn end(
     if session.stopped_at.is_some() {
         return Ok(EndView::Nothing.into_response());
     }
-    tracing::info!(session.id = %id, actor = actor.name(), "{} ends {id}", actor.name());
+    record(&db, &actor, &session).await?;
     let action = Action::Disconnect { session: id };
     match office.command(session.edge, action, clock::now()).await? {
         Outcome::Effect(Effect::Done) => Ok(EndView::Done.into_response()),
@@ -131,6 +131,21 @@ async fn end(
         }
         Outcome::Pending(command) => Ok(EndView::Pending { command }.into_response()),
     }
+}
+
+/// Before it is done: an end that nobody asked for must not be possible.
+async fn record(db: &Db, actor: &Actor, session: &Session) -> Result<(), Problem> {
+    let mut tx = db.tenant(actor.tenant).await?;
+    let entry = audit::Entry {
+        action: "session.end",
+        object_kind: "session",
+        object_id: session.id.to_string(),
+        before: None,
+        after: None,
+    };
+    audit::record(&mut tx, actor, entry).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
 }
 
 #[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]

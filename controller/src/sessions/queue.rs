@@ -74,6 +74,8 @@ async fn read(mut lane: mpsc::Receiver<Letter>, journals: Journals, link: Link) 
             apply(&journals, &link, edge, epoch, &batches).await;
         }
     }
+    // The link has gone, because the daemon stops: so does this, when it is told.
+    std::future::pending::<()>().await;
 }
 
 /// By journal, each in its order.

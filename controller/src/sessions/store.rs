@@ -358,8 +358,19 @@ impl Books<'_> {
     }
 
     /// A journal's first records: it is the edge's present one, and no fork of an earlier one
-    /// matters any longer.
+    /// matters any longer. The sessions of an earlier one end where they were last heard of; those
+    /// that go on are heard of again.
+    #[tracing::instrument(name = "db.journal.begin", skip_all, fields(edge.id = %self.edge), err)]
     pub(super) async fn journal_begins(&mut self, epoch: EpochId) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE session SET stopped_at = updated_at, cause = $3, lost = true \
+              WHERE tenant_id = $1 AND edge_id = $2 AND stopped_at IS NULL",
+        )
+        .bind(self.tenant.as_uuid())
+        .bind(self.edge.as_uuid())
+        .bind(NAS_REBOOT)
+        .execute(&mut *self.conn)
+        .await?;
         let done = sqlx::query(
             "UPDATE edge SET epoch = $3, forked_at = NULL WHERE tenant_id = $1 AND id = $2",
         )
@@ -411,6 +422,9 @@ impl Books<'_> {
     }
 }
 
+/// Acct-Terminate-Cause, RFC 2866 §5.10.
+const NAS_REBOOT: i32 = 11;
+
 const WRITE_SESSIONS: &str = "\
     INSERT INTO session AS old (tenant_id, edge_id, updated_at, id, subscriber_id, \
            subscription_id, nas_id, nas_name, username, mac, ip, acct_session_id, metering, \
@@ -436,8 +450,11 @@ const WRITE_SESSIONS: &str = "\
            up_kbps = coalesce(old.up_kbps, excluded.up_kbps), \
            revision = coalesce(old.revision, excluded.revision), \
            started_at = least(old.started_at, excluded.started_at), \
-           stopped_at = coalesce(old.stopped_at, excluded.stopped_at), \
-           cause = coalesce(old.cause, excluded.cause), \
+           stopped_at = CASE WHEN old.lost THEN excluded.stopped_at \
+                             ELSE coalesce(old.stopped_at, excluded.stopped_at) END, \
+           cause = CASE WHEN old.lost THEN excluded.cause \
+                        ELSE coalesce(old.cause, excluded.cause) END, \
+           lost = false, \
            down_bytes = greatest(old.down_bytes, excluded.down_bytes), \
            up_bytes = greatest(old.up_bytes, excluded.up_bytes), \
            down_packets = greatest(old.down_packets, excluded.down_packets), \

@@ -122,18 +122,8 @@ async fn an_edge_comes_in_under_its_own_name_until_it_is_revoked() {
 
     let mut inside = Edge::connect(&world, 1).await;
     world.run(format!("UPDATE edge SET revoked = true WHERE id = '{}'", id.as_uuid())).await;
-    let crate::world::Running::Embedded(broker, _) = &world.broker else { panic!("embedded") };
-    broker.disconnect(id).await;
-    let cut_off = async {
-        loop {
-            let notice = inside.send(Leaf::UpLive, b"{}".to_vec()).await;
-            if notice.wait_async().await.is_err() || inside.subscribe("x").await.is_err() {
-                return;
-            }
-        }
-    };
-    // Either the client hears of it or its next word is not taken.
-    let _ = tokio::time::timeout(Duration::from_secs(2), cut_off).await;
+    world.office.cut_off(id).await;
+    inside.cut_off().await;
     assert!(is_refused(Edge::open(address, id, &name, &world.secret, 2).await));
 }
 

@@ -77,6 +77,11 @@ impl Shared {
 
 /// Migrated once; each test has a copy.
 async fn make_template(options: &PgConnectOptions) {
+    let mut conn = PgConnection::connect_with(options).await.expect("a connection");
+    // Killed are programs here, never the machine.
+    for statement in ["ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"] {
+        conn.execute(statement).await.expect("a superuser");
+    }
     db::create(options, TEMPLATE).await.expect("a database");
     let options = options.clone().database(TEMPLATE);
     db::migrate(&options).await.expect("migrations");

@@ -133,6 +133,12 @@ impl Edge {
         (ack.next_seq, ack.verdict)
     }
 
+    /// Waits until the broker ends the connection.
+    pub(crate) async fn cut_off(&mut self) {
+        let end = async { while let Some(Ok(_)) = self.heard.recv().await {} };
+        soon("the broker ends the connection", end).await;
+    }
+
     pub(crate) async fn send(&self, leaf: Leaf, payload: Vec<u8>) -> PublishNotice {
         let topic = Topic { edge: self.id, leaf }.to_string();
         let options = PublishOptions::at_least_once().retain(leaf == Leaf::State);

@@ -268,6 +268,37 @@ async fn an_edge_cannot_write_another_edges_session() {
     assert!(matches!(apply(stranger, &ours).await, Err(ApplyError::UnknownEdge)));
 }
 
+/// A disk is lost: what was on-line by its journal ends, except what is heard of again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_journal_ends_the_sessions_of_the_old_one() {
+    let world = World::new(Kind::Embedded).await;
+    let mut edge = Edge::connect(&world, 1).await;
+    let (gone, kept) = (session(), session());
+    let mut old = Journal::new();
+    for one in [gone, kept] {
+        old.start(one, |_| {});
+        old.usage(one, 1000, 100);
+    }
+    assert_eq!(edge.report(&old.all()).await, (5, Verdict::Committed));
+    let live = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM session \
+                WHERE stopped_at IS NULL";
+    let mut new = Journal::new();
+    new.usage(session(), 5, 5);
+    new.usage(kept, 3000, 300);
+    assert_eq!(edge.report(&new.batch(1, 2)).await, (2, Verdict::Committed));
+    assert!(!world.ask(live).await.contains(&kept.as_uuid().to_string()));
+    assert_eq!(edge.report(&new.all()).await, (3, Verdict::Committed));
+    assert!(world.ask(live).await.contains(&kept.as_uuid().to_string()));
+    let of = |one: SessionId| {
+        format!(
+            "SELECT concat_ws(' ', cause, down_bytes) FROM session WHERE id = '{}'",
+            one.as_uuid()
+        )
+    };
+    assert_eq!(world.ask(&of(gone)).await, "11 1000");
+    assert_eq!(world.ask(&of(kept)).await, "3000");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_logins_are_counted_by_the_hour_and_starts_are_noted() {
     let world = World::new(Kind::Embedded).await;

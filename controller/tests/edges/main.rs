@@ -6,4 +6,5 @@ mod desired;
 mod edge;
 mod journal;
 mod presence;
+mod sessions;
 mod world;

@@ -109,3 +109,14 @@ async fn live_counters_are_seen_and_never_booked() {
     assert_eq!(seen, Some(Glimpse { at_ms: 5, counters }));
     assert_eq!(world.ask("SELECT count(*) FROM session").await, "0");
 }
+
+/// Nobody rang: the next word of an edge whose access is gone ends its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_was_revoked_by_hand_is_cut_off_when_it_speaks() {
+    let world = World::new(Kind::Embedded).await;
+    let mut edge = Edge::connect(&world, 1).await;
+    world.run("UPDATE edge SET revoked = true".to_owned()).await;
+    edge.be_born(1, EpochId::from_uuid(Uuid::now_v7()), 0).await;
+    edge.cut_off().await;
+    assert_eq!(world.ask("SELECT online FROM edge").await, "false");
+}

@@ -11,6 +11,7 @@ use controller::{
     edges::{LookAgain, link::Target, office::Office, presence::Secrets, secret::SecretHash},
     seal::{Place, Seal},
     settings::{Flags, Settings},
+    token,
 };
 use shared::{
     daemon::Life,
@@ -73,6 +74,14 @@ impl Running {
         }
     }
 
+    fn open(&self, office: &Office, life: &Life) {
+        let opened = match self {
+            Self::Embedded(broker, _) => office.start_with(life, broker),
+            Self::Mosquitto(_) => office.start(life, self.target()),
+        };
+        opened.expect("an office");
+    }
+
     pub(crate) fn target(&self) -> Target {
         match self {
             Self::Embedded(broker, _) => Target::at(broker.address(), Some(broker.own_login())),
@@ -116,7 +125,7 @@ impl World {
         };
         let life = Life::default();
         let office = Office::from_ref(&app);
-        office.start(&life, broker.target()).expect("an office");
+        broker.open(&office, &life);
         let tenant = TenantId::from_uuid(Uuid::now_v7());
         let world = Self {
             app,
@@ -142,7 +151,7 @@ impl World {
         self.life.ask_to_stop();
         self.office = Office::new(Db::from_ref(&self.app), self.seal.clone(), LookAgain::default());
         self.life = Life::default();
-        self.office.start(&self.life, self.broker.target()).expect("an office");
+        self.broker.open(&self.office, &self.life);
         soon("the link is up", self.office.link.wait_until_up()).await;
     }
 
@@ -260,6 +269,34 @@ impl World {
         ))
         .await;
         (SubscriberId::from_uuid(id), SubscriptionId::from_uuid(subscription))
+    }
+
+    /// Staff with this role, and a token to call the API with.
+    pub(crate) async fn add_operator(&self, tenant: TenantId, role: &str) -> String {
+        let (tenant, id, token) = (tenant.as_uuid(), Uuid::now_v7(), token::random());
+        sqlx::query(
+            "INSERT INTO operator (tenant_id, id, email, name, role, password_hash, created_at) \
+             VALUES ($1, $2, $3, 'Test', $4, '$argon2id$never', now())",
+        )
+        .bind(tenant)
+        .bind(id)
+        .bind(format!("{}@example.com", id.simple()))
+        .bind(role)
+        .execute(&self.admin)
+        .await
+        .expect("an operator");
+        sqlx::query(
+            "INSERT INTO operator_session (tenant_id, token_hash, operator_id, created_at, \
+                                           expires_at) \
+             VALUES ($1, $2, $3, now(), now() + interval '1 hour')",
+        )
+        .bind(tenant)
+        .bind(token::hash(&token).as_slice())
+        .bind(id)
+        .execute(&self.admin)
+        .await
+        .expect("a token");
+        token
     }
 
     /// The API on a port of its own.

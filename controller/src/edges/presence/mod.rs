@@ -27,6 +27,7 @@ use super::{
     LookAgain,
     link::Link,
     live::Live,
+    office::Cutter,
     secret::{EdgeSecrets, SecretHash},
 };
 use crate::{
@@ -160,6 +161,7 @@ pub struct Registrar {
     pub link: Link,
     pub live: Live,
     pub look_again: LookAgain,
+    pub cutter: Cutter,
 }
 
 impl Registrar {
@@ -195,6 +197,7 @@ impl Registrar {
     async fn try_note(&self, edge: EdgeId, heard: Heard) -> Result<(), StoreError> {
         let Some(tenant) = tenant_of(&self.db, edge).await? else {
             tracing::warn!(edge.id = %edge, "{edge} is not served and says its state");
+            self.cutter.cut_off(edge).await;
             return Ok(());
         };
         let now = clock::now();
@@ -262,6 +265,11 @@ impl Registrar {
         let mut conn = self.db.ingest.acquire().await?;
         let by_tenant = store::by_tenant(&mut conn, seen).await?;
         drop(conn);
+        // Access that was taken away by another controller, or by hand.
+        let served: BTreeSet<_> = by_tenant.values().flatten().copied().collect();
+        for edge in seen.iter().filter(|edge| !served.contains(edge.as_uuid())) {
+            self.cutter.cut_off(*edge).await;
+        }
         for (tenant, edges) in by_tenant {
             let mut tx = self.db.edge_of(tenant).await?;
             Presences { conn: &mut tx, tenant }.write_seen(&edges, now).await?;

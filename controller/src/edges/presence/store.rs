@@ -32,17 +32,19 @@ pub(super) async fn find(
     .transpose()
 }
 
+/// Those of them that may come in.
 #[tracing::instrument(name = "db.edge.by_tenant", skip_all, err)]
 pub(super) async fn by_tenant(
     conn: &mut PgConnection,
     edges: &BTreeSet<EdgeId>,
 ) -> Result<BTreeMap<TenantId, Vec<Uuid>>, StoreError> {
     let ids: Vec<Uuid> = edges.iter().map(|edge| *edge.as_uuid()).collect();
-    let rows: Vec<(Uuid, Uuid)> =
-        sqlx::query_as("SELECT tenant_id, id FROM edge WHERE id = ANY ($1) ORDER BY id")
-            .bind(ids)
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "SELECT tenant_id, id FROM edge WHERE id = ANY ($1) AND NOT revoked ORDER BY id",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
     let mut by_tenant: BTreeMap<_, Vec<Uuid>> = BTreeMap::new();
     for (tenant, edge) in rows {
         by_tenant.entry(TenantId::from_uuid(tenant)).or_default().push(edge);
