@@ -13,9 +13,9 @@ use super::problem::{FieldError, Problem};
 pub struct PageQuery {
     /// At most this many, 1 to 500.
     #[param(default = 50, minimum = 1, maximum = 500)]
-    pub(crate) limit: Option<u32>,
+    limit: Option<u32>,
     /// `next` of the page before.
-    pub(crate) after: Option<String>,
+    after: Option<String>,
 }
 
 /// Checked.

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{FromRef, Path, Query, State},
+    extract::{FromRef, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
     daemon::Chain,
-    id::{CommandId, EdgeId, NasId, SessionId, SubscriberId, SubscriptionId},
+    id::{CommandId, EdgeId, NasId, SessionId, SessionKind, SubscriberId, SubscriptionId},
     octets::Counters,
     wire::latest::command::{Action, Effect},
 };
@@ -27,7 +27,7 @@ use crate::{
         live::{Glimpse, Live},
         office::{Office, Outcome},
     },
-    http::{Guarded, Need, Page, PageAsk, PageQuery, Problem},
+    http::{Guarded, Need, Page, PageQuery, Path, Problem, Query},
     operators::Role,
 };
 
@@ -57,9 +57,9 @@ async fn sessions(
     State(db): State<Db>,
     State(office): State<Office>,
     Query(query): Query<SessionsQuery>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<SessionView>>, Problem> {
-    let page = PageQuery { limit: query.limit, after: query.after.clone() };
-    let ask: PageAsk = page.check::<shared::id::SessionKind>()?;
+    let ask = page.check::<SessionKind>()?;
     let filter =
         Filter { which: query.state.into(), subscriber: query.subscriber, edge: query.edge };
     let before = Some(ask.after).filter(|id| !id.is_nil()).map(SessionId::from_uuid);
@@ -148,9 +148,8 @@ async fn record(db: &Db, actor: &Actor, session: &Session) -> Result<(), Problem
     Ok(())
 }
 
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
 struct SessionsQuery {
     #[serde(default)]
     #[param(inline)]
@@ -161,11 +160,6 @@ struct SessionsQuery {
     /// Only of this edge, `edge_…`.
     #[param(value_type = Option<String>)]
     edge: Option<EdgeId>,
-    // As in `PageQuery`: flattened numbers do not parse from a query.
-    #[param(ignore)]
-    limit: Option<u32>,
-    #[param(ignore)]
-    after: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]

@@ -96,8 +96,8 @@ async fn sessions_are_listed_newest_first_with_exact_bytes() {
     assert_eq!((&live["down_bytes"], &live["seen"]["down_bytes"]), (&json!(700), &json!(900)));
     assert_eq!(live["subscriber"], amina.to_string());
 
-    let (status, _) = api.call(Method::GET, "/api/sessions?state=sleeping").await;
-    assert!(status.is_client_error(), "{status}");
+    let (status, problem) = api.call(Method::GET, "/api/sessions?state=sleeping").await;
+    assert!(status.is_client_error(), "{status}: {problem}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

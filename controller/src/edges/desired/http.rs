@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{FromRef, FromRequestParts, Query, State},
+    extract::{FromRef, FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -18,7 +18,7 @@ use super::{DesiredError, Desk};
 use crate::{
     db::Db,
     edges::presence::Secrets,
-    http::{Guarded, Need, Problem},
+    http::{Guarded, Need, Problem, Query},
 };
 
 pub fn routes<S>() -> Guarded<S>
