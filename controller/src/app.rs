@@ -96,6 +96,18 @@ impl Storage {
         }
     }
 
+    /// As [`Storage::open`], or the private cluster of the controller that runs already.
+    pub async fn reach(settings: &Settings) -> Result<Self, StartError> {
+        match (Self::open(settings).await, &settings.database) {
+            (Err(StartError::Cluster(ClusterError::InUse(_))), Database::Private(cluster)) => {
+                let options = Cluster::join(cluster)?.database(DATABASE);
+                db::migrate(&options).await?;
+                Ok(Self { db: Db::open(&options), cluster: None })
+            }
+            (result, _) => result,
+        }
+    }
+
     async fn in_cluster(cluster: &Cluster) -> Result<Self, StartError> {
         db::create(&cluster.options(), DATABASE).await?;
         let options = cluster.options().database(DATABASE);
@@ -141,6 +153,26 @@ impl App {
         })
     }
 
+    pub const fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
+    pub const fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    pub const fn subscribers(&self) -> &Subscribers {
+        &self.subscribers
+    }
+
+    pub const fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
         Guarded::default()
@@ -161,6 +193,7 @@ impl App {
     pub fn router(self) -> Router {
         let (router, _api) = Self::routes().split(about::head());
         let identify = from_fn_with_state(self.logins.clone(), logins::http::identify);
+        let router = router.fallback(http::no_route).method_not_allowed_fallback(http::no_method);
         http::around(router.layer(identify).with_state(self))
     }
 }

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod broker;
 pub mod clock;
 pub mod db;
+pub mod demo;
 pub mod edges;
 pub mod http;
 pub mod idempotency;

@@ -1,11 +1,17 @@
 //! `kennet-controller`: settings (exit 64) → logs → start (exit 1) → wait for a signal → stop.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use controller::{
-    app::{self, StartError, Storage},
+    actor::{Actor, PLATFORM},
+    app::{self, App, Storage},
+    demo,
+    operators::{NewOperator, Role},
     settings::{Flags, Settings},
+    token,
+    words::{Code, Email, Name, Passphrase},
 };
 use shared::daemon::{Chain, Life, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +32,58 @@ enum Command {
     Serve,
     /// Bring the database up to date, and end
     Migrate,
+    /// Make a tenant with three plans and three subscribers, if they are not there yet
+    DemoSeed(DemoSeed),
+    /// Look after staff
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+}
+
+#[derive(Debug, clap::Args)]
+struct DemoSeed {
+    /// The login of the owner
+    #[arg(long, default_value = "owner@demo.kennet.example")]
+    email: Email,
+    #[command(flatten)]
+    password: PasswordFrom,
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorCommand {
+    /// Add somebody to the staff of a tenant, or of the platform
+    Add(AddOperator),
+}
+
+#[derive(Debug, clap::Args)]
+struct AddOperator {
+    /// The short name of the tenant
+    #[arg(long, required_unless_present = "platform", conflicts_with = "platform")]
+    tenant: Option<Code>,
+    /// For who runs the installation, and sees no tenant's subscribers
+    #[arg(long)]
+    platform: bool,
+    #[arg(long)]
+    email: Email,
+    #[arg(long)]
+    name: Name,
+    /// owner, finance, noc, support, reseller or auditor
+    #[arg(long, default_value = "owner")]
+    role: Role,
+    #[command(flatten)]
+    password: PasswordFrom,
+}
+
+#[derive(Debug, clap::Args)]
+struct PasswordFrom {
+    /// File with the password [default: one is made, and printed once]
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The password itself; only for environments that nobody else reads
+    #[arg(skip = std::env::var("KENNET_OPERATOR_PASSWORD").ok())]
+    environment: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -42,26 +100,105 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(&cli.command, &settings)) {
+    match runtime.block_on(run(cli.command, &settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "kennet-controller ends");
+            tracing::error!(error = %Chain(error.as_ref()), "kennet-controller ends");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(command: &Command, settings: &Settings) -> Result<(), StartError> {
+async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve => {
             let life = Life::default();
             stop_on_signal(&life);
-            app::serve(settings, life).await
+            app::serve(settings, life).await?;
         }
-        Command::Migrate => {
-            Storage::open(settings).await?.close().await;
-            Ok(())
+        Command::Migrate => Storage::reach(settings).await?.close().await,
+        Command::DemoSeed(arguments) => {
+            let storage = Storage::reach(settings).await?;
+            let result = seed(settings, &storage, arguments).await;
+            storage.close().await;
+            result?;
         }
+        Command::Operator(OperatorCommand::Add(arguments)) => {
+            let storage = Storage::reach(settings).await?;
+            let result = add_operator(settings, &storage, arguments).await;
+            storage.close().await;
+            result?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> anyhow::Result<()> {
+    let app = App::new(settings, storage.db.clone())?;
+    let (password, _made) = arguments.password.read()?;
+    let seeded = demo::seed(&app, arguments.email, password).await?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&seeded)?);
+        return Ok(());
+    }
+    println!("tenant {} ({})", seeded.tenant.slug, seeded.tenant.id);
+    match &seeded.owner.password {
+        Some(password) => {
+            println!("owner {} with the password {}", seeded.owner.email, password.expose());
+        }
+        None => println!("owner {}, with the password that it had", seeded.owner.email),
+    }
+    for plan in &seeded.plans {
+        println!("plan {}: {} kbit/s down, {} up", plan.code, plan.down_kbps, plan.up_kbps);
+    }
+    for who in &seeded.subscribers {
+        let demo::SeededSubscriber { username, password, account_no, plan, .. } = who;
+        println!("subscriber {username}: password {password}, account {account_no}, plan {plan}");
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn add_operator(
+    settings: &Settings,
+    storage: &Storage,
+    arguments: AddOperator,
+) -> anyhow::Result<()> {
+    let app = App::new(settings, storage.db.clone())?;
+    let (password, made) = arguments.password.read()?;
+    let (tenant, role) = match &arguments.tenant {
+        Some(slug) => {
+            let tenant = app.tenants().find_by_slug(slug).await;
+            (tenant.with_context(|| format!("--tenant {slug}"))?.id, arguments.role)
+        }
+        None => (PLATFORM, Role::Platform),
+    };
+    let AddOperator { email, name, .. } = arguments;
+    let secret = password.secret().clone();
+    let new = NewOperator { email, name, role, password };
+    let actor = Actor::command_line(tenant);
+    let operator = app.operators().create(&actor, None, new).await?.value;
+    println!("{} {} ({})", operator.id, operator.email, operator.role.as_str());
+    if made {
+        println!("password {}", secret.expose());
+    }
+    Ok(())
+}
+
+impl PasswordFrom {
+    /// And if it was made here.
+    fn read(&self) -> anyhow::Result<(Passphrase, bool)> {
+        if let Some(file) = &self.password_file {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let password = text.trim_end_matches(['\r', '\n']).parse();
+            return Ok((password.with_context(|| file.display().to_string())?, false));
+        }
+        if let Some(text) = &self.environment {
+            return Ok((text.parse().context("KENNET_OPERATOR_PASSWORD")?, false));
+        }
+        Ok((token::random().parse()?, true))
     }
 }
 

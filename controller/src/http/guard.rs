@@ -82,6 +82,8 @@ impl<S: Clone + Send + Sync + 'static> Guarded<S> {
             ];
             for (method, operation) in operations {
                 let Some(operation) = operation else { continue };
+                operation.operation_id =
+                    Some(operation_id(path, operation.operation_id.as_deref().unwrap_or(method)));
                 document(need, operation);
                 self.list.push(format!("{path} {method} {}", need.describe()));
             }
@@ -115,6 +117,16 @@ impl<S: Clone + Send + Sync + 'static> Guarded<S> {
         }
         (router, OpenApiBuilder::from(api).build())
     }
+}
+
+/// Handlers of several domains are called `list`: `network_nas_list` is one of them.
+fn operation_id(path: &str, handler: &str) -> String {
+    let words = path.split(['/', '-', '.']).filter(|word| !word.is_empty() && *word != "api");
+    let mut words: Vec<_> = words.filter(|word| !word.starts_with('{')).collect();
+    if words.last() != Some(&handler) {
+        words.push(handler);
+    }
+    words.join("_")
 }
 
 fn document(need: Need, operation: &mut Operation) {

@@ -15,5 +15,6 @@ pub use guard::{Guarded, Need};
 pub(crate) use layers::around;
 pub use page::{Page, PageAsk, PageQuery};
 pub use problem::{FieldError, Problem};
+pub(crate) use problem::{no_method, no_route};
 pub use reply::{Created, Versioned};
 pub use request::RequestId;

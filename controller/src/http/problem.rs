@@ -124,6 +124,14 @@ impl From<StoreError> for Problem {
     }
 }
 
+pub(crate) async fn no_route() -> Problem {
+    Problem::not_found("route")
+}
+
+pub(crate) async fn no_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "not with this method")
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -103,16 +103,18 @@ impl Cluster {
             socket_dir: socket_dir.clone(),
             log: data_dir.join("postgres.log"),
         };
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(&socket_dir)
-            .port(PORT)
-            .username(SUPERUSER)
-            .password(&password)
-            .database("postgres");
+        let options = connect_options(&socket_dir, &password);
         let mut child = launch.start()?;
         wait_ready(&launch, &mut child, &options).await?;
         let inner = Inner { options, launch, child: Mutex::new(child), _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// To the cluster that another controller runs in this data directory.
+    pub fn join(settings: &ClusterSettings) -> Result<PgConnectOptions, ClusterError> {
+        let data_dir = &settings.data_dir;
+        let data_dir = &data_dir.canonicalize().map_err(files("resolve", data_dir))?;
+        Ok(connect_options(&socket_path(data_dir), &password(data_dir)?))
     }
 
     /// To the database `postgres`, as the cluster's superuser.
@@ -251,12 +253,26 @@ fn lock(data_dir: &Path) -> Result<File, ClusterError> {
 }
 
 /// A socket's path must fit into 107 bytes, so a deep data directory has its socket in `/tmp`.
-fn socket_dir(data_dir: &Path, owner: &Owner) -> Result<PathBuf, ClusterError> {
-    let mut dir = data_dir.join("run");
-    if dir.as_os_str().len() > SOCKET_DIR_MAX {
-        let name = crate::token::name_of(data_dir.as_os_str().as_encoded_bytes());
-        dir = PathBuf::from(format!("/tmp/kennet-{name}"));
+fn socket_path(data_dir: &Path) -> PathBuf {
+    let dir = data_dir.join("run");
+    if dir.as_os_str().len() <= SOCKET_DIR_MAX {
+        return dir;
     }
+    let name = crate::token::name_of(data_dir.as_os_str().as_encoded_bytes());
+    PathBuf::from(format!("/tmp/kennet-{name}"))
+}
+
+fn connect_options(socket_dir: &Path, password: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(PORT)
+        .username(SUPERUSER)
+        .password(password)
+        .database("postgres")
+}
+
+fn socket_dir(data_dir: &Path, owner: &Owner) -> Result<PathBuf, ClusterError> {
+    let dir = socket_path(data_dir);
     make_dir(&dir, 0o700)?;
     owner.give(&dir)?;
     Ok(dir)

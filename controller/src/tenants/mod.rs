@@ -104,6 +104,12 @@ impl Tenants {
         store::find(&mut tx, id).await?.ok_or(TenantError::Unknown)
     }
 
+    /// For whoever sits at the machine.
+    pub async fn find_by_slug(&self, slug: &Code) -> Result<Tenant, TenantError> {
+        let mut tx = self.db.auth_tx().await?;
+        store::find_by_slug(&mut tx, slug).await?.ok_or(TenantError::Unknown)
+    }
+
     pub async fn create(
         &self,
         actor: &Actor,

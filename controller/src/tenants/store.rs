@@ -6,7 +6,10 @@ use shared::id::TenantId;
 use uuid::Uuid;
 
 use super::{NewTenant, Tenant, TenantStatus};
-use crate::db::{Cell, StoreError, Tx, one};
+use crate::{
+    db::{Cell, StoreError, Tx, one},
+    words::Code,
+};
 
 pub(super) async fn insert(
     tx: &mut Tx,
@@ -55,6 +58,20 @@ pub(super) async fn find(tx: &mut Tx, id: TenantId) -> Result<Option<Tenant>, St
              FROM tenant
             WHERE tenant_id = $1 AND slug <> 'platform'"#,
         id.as_uuid(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(Tenant::try_from).transpose()
+}
+
+pub(super) async fn find_by_slug(tx: &mut Tx, slug: &Code) -> Result<Option<Tenant>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT tenant_id, slug, name, tz, currency, status, version,
+                  created_at AS "created_at: jiff_sqlx::Timestamp"
+             FROM tenant
+            WHERE slug = $1"#,
+        slug.as_str(),
     )
     .fetch_optional(&mut **tx)
     .await?;
