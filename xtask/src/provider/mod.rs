@@ -8,7 +8,7 @@
 //!
 //! [`lab::Cable`]: crate::lab::Cable
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -109,10 +109,11 @@ impl Provider {
                 "secret": NAS_SECRET, "enforce": "edge",
             }),
         )?;
+        let mut plans = BTreeMap::new();
         let mut households = Vec::new();
         let ports = traffic::FIRST_PORT..;
         for ((person, seat), port) in people.iter().zip(&network.seats).zip(ports) {
-            subscribe(&office, person)?;
+            subscribe(&office, person, &mut plans)?;
             let Person { username, password, chap, family, plan } = *person;
             let seat = seat.clone();
             households.push(Household { username, password, chap, family, plan, seat, port });
@@ -163,18 +164,21 @@ pub struct Person {
     pub plan: Plan,
 }
 
-fn subscribe(office: &Office, person: &Person) -> Result<()> {
+/// `plans` has the versions of those that were made already, by code.
+fn subscribe(
+    office: &Office,
+    person: &Person,
+    plans: &mut BTreeMap<&'static str, String>,
+) -> Result<()> {
     let Plan { code, name, down_kbps, up_kbps, price_cents } = person.plan;
-    let plan = office.post(
-        "/api/plans",
-        &json!({
-            "code": code, "name": name,
-            "terms": {
-                "access": "hotspot", "billing": "prepaid", "price_cents": price_cents,
-                "validity_seconds": 86_400, "down_kbps": down_kbps, "up_kbps": up_kbps,
-            },
-        }),
-    )?;
+    if !plans.contains_key(code) {
+        let terms = json!({
+            "access": "hotspot", "billing": "prepaid", "price_cents": price_cents,
+            "validity_seconds": 86_400, "down_kbps": down_kbps, "up_kbps": up_kbps,
+        });
+        let plan = json!({ "code": code, "name": name, "terms": terms });
+        plans.insert(code, text(&office.post("/api/plans", &plan)?, "/latest/id")?);
+    }
     let subscriber = office.post(
         "/api/subscribers",
         &json!({
@@ -186,7 +190,7 @@ fn subscribe(office: &Office, person: &Person) -> Result<()> {
         "/api/subscriptions",
         &json!({
             "subscriber": text(&subscriber, "/id")?,
-            "plan_version": text(&plan, "/latest/id")?,
+            "plan_version": plans.get(code),
             "activate": true,
         }),
     )?;
