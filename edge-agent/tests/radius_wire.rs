@@ -574,6 +574,30 @@ fn ipv6_is_served_alike() {
 }
 
 #[test]
+fn a_reply_leaves_from_the_address_that_was_asked() {
+    let world = World::on(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    // A connected socket hears only whom it has asked.
+    let nas = Nas::new(EDGE, PATIENT);
+    nas.0.connect((Ipv4Addr::new(127, 0, 0, 5), world.auth.port())).unwrap();
+    for (id, password, code) in
+        [(1, "simba", Code::ACCESS_ACCEPT), (2, "wrong", Code::ACCESS_REJECT)]
+    {
+        nas.0.send(&request(id, password, from_device)).unwrap();
+        check_reply(&nas.receive().unwrap(), code, id);
+    }
+
+    drop(world);
+    let world = World::on(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let here = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), world.auth.port());
+    let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(PATIENT))).unwrap();
+    socket.connect(here).unwrap();
+    let nas = Nas(socket);
+    nas.0.send(&request(3, "simba", |_| {})).unwrap();
+    check_reply(&nas.receive().unwrap(), Code::ACCESS_ACCEPT, 3);
+}
+
+#[test]
 fn an_address_that_somebody_has_is_named() {
     let taken = UdpSocket::bind((EDGE, 0)).unwrap();
     let address = taken.local_addr().unwrap();

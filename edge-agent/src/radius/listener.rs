@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{Arc, mpsc::SyncSender},
     thread,
     time::{Duration, Instant},
@@ -20,7 +19,7 @@ use super::{
     clients::{Client, Clients, Proof},
     delay::Delayed,
     drops::DropReason,
-    inbox::Inbox,
+    inbox::{Inbox, Origin},
     policy,
     port::{Held, Port},
 };
@@ -42,7 +41,7 @@ pub(super) struct Listener {
 #[derive(Clone, Copy)]
 struct Received<'a> {
     now: Instant,
-    from: SocketAddr,
+    from: Origin,
     client: &'a Client,
     request: Packet<'a>,
 }
@@ -99,10 +98,10 @@ impl Listener {
         snapshot: &Snapshot,
         clients: &Clients,
         now: Instant,
-        from: SocketAddr,
+        from: Origin,
         datagram: &[u8],
     ) {
-        let source = from.ip().to_canonical();
+        let source = from.peer.ip().to_canonical();
         let Some(client) = clients.at(source) else {
             return self.port.tally.dropped(now, source, None, DropReason::UnknownNas);
         };
@@ -163,7 +162,7 @@ impl Listener {
                 }
             }
         }
-        match self.port.server().handle_request(now, from, &request) {
+        match self.port.server().handle_request(now, from.peer, &request) {
             Outcome::New(pending) => Ok(Some(pending)),
             Outcome::InWork => Err(DropReason::InWork),
             Outcome::Overloaded => Err(DropReason::Overload),
@@ -199,7 +198,7 @@ impl Listener {
         let device = match (client.nas.enforce, mac) {
             (Enforce::Nas, _) => None,
             (Enforce::Edge, None) => {
-                self.port.tally.without_mac(now, from.ip(), &client.named.name);
+                self.port.tally.without_mac(now, from.peer.ip(), &client.named.name);
                 None
             }
             (Enforce::Edge, Some(mac)) => Some((mac, SessionId::from_uuid(Uuid::now_v7()))),

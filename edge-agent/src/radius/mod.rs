@@ -140,6 +140,12 @@ fn bind_one(address: SocketAddr, cores: usize, into: &mut Vec<UdpSocket>) -> io:
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
+        if address.ip().is_unspecified() {
+            match address {
+                SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+                SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+            }
+        }
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         // Beyond the system's limit only with CAP_NET_ADMIN; and less is still a socket.

@@ -1,14 +1,24 @@
 //! A socket with its duplicate cache, and replies that go out of it.
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    io,
+    io::IoSlice,
+    net::{IpAddr, UdpSocket},
+    os::fd::AsRawFd as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use nix::{
+    libc,
+    sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg},
+};
 use radius::{EncodeError, Server, server::Pending};
 
-use super::drops::{DropReason, Tally};
+use super::{
+    drops::{DropReason, Tally},
+    inbox::Origin,
+};
 
 /// Shared by the thread that receives and by the tickets of sessions that are being opened.
 #[derive(Debug)]
@@ -29,7 +39,7 @@ impl Port {
     }
 
     /// Keeps a reply for retransmissions and sends it, unless nobody waits for it any more.
-    pub(super) fn answer(&self, now: Instant, to: SocketAddr, pending: Pending, reply: &[u8]) {
+    pub(super) fn answer(&self, now: Instant, to: Origin, pending: Pending, reply: &[u8]) {
         if self.server().finish(now, pending, reply) {
             self.send(now, to, reply);
         }
@@ -48,22 +58,47 @@ impl Port {
         })
     }
 
-    pub(super) fn send(&self, now: Instant, to: SocketAddr, reply: &[u8]) {
-        match self.socket.send_to(reply, to) {
+    pub(super) fn send(&self, now: Instant, to: Origin, reply: &[u8]) {
+        let sent = match to.here {
+            None => self.socket.send_to(reply, to.peer),
+            Some(here) => send_from(&self.socket, here, to, reply),
+        };
+        match sent {
             Ok(_) => self.tally.reply(reply),
             Err(error) => {
-                tracing::debug!(%error, "cannot send to {to}");
-                self.tally.dropped(now, to.ip(), None, DropReason::NotSent);
+                tracing::debug!(%error, "cannot send to {}", to.peer);
+                self.tally.dropped(now, to.peer.ip(), None, DropReason::NotSent);
             }
         }
     }
+}
+
+/// Sends from this address of ours and not from the one that the route prefers.
+fn send_from(socket: &UdpSocket, here: IpAddr, to: Origin, reply: &[u8]) -> io::Result<usize> {
+    let (v4, v6);
+    let from = match here {
+        IpAddr::V4(here) => {
+            let here = libc::in_addr { s_addr: u32::from_ne_bytes(here.octets()) };
+            let any = libc::in_addr { s_addr: 0 };
+            v4 = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: here, ipi_addr: any };
+            ControlMessage::Ipv4PacketInfo(&v4)
+        }
+        IpAddr::V6(here) => {
+            let here = libc::in6_addr { s6_addr: here.octets() };
+            v6 = libc::in6_pktinfo { ipi6_addr: here, ipi6_ifindex: 0 };
+            ControlMessage::Ipv6PacketInfo(&v6)
+        }
+    };
+    let to = SockaddrStorage::from(to.peer);
+    let reply = [IoSlice::new(reply)];
+    Ok(sendmsg(socket.as_raw_fd(), &reply, &[from], MsgFlags::empty(), Some(&to))?)
 }
 
 /// A reply that waits for something. If it is dropped, the NAS's next attempt is a new request.
 #[derive(Debug)]
 pub(super) struct Held {
     port: Arc<Port>,
-    to: SocketAddr,
+    to: Origin,
     /// `None` when it has gone out.
     pending: Option<Pending>,
     nas: Arc<str>,
@@ -73,7 +108,7 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(
         port: &Arc<Port>,
-        to: SocketAddr,
+        to: Origin,
         pending: Pending,
         nas: &Arc<str>,
         reply: &[u8],
@@ -98,7 +133,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         if self.port.server().abandon(pending) {
-            let source = self.to.ip().to_canonical();
+            let source = self.to.peer.ip().to_canonical();
             let why = DropReason::NotDurable;
             self.port.tally.dropped(Instant::now(), source, Some(&self.nas), why);
         }
