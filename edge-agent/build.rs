@@ -56,6 +56,7 @@ fn main() -> ExitCode {
 
 const CHOICE: &str = "KENNET_EBPF";
 const TARGET: &str = "bpfel-unknown-none";
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_RUSTLIB: &str = "/usr/lib/rustlib";
 
 struct Way {
@@ -102,7 +103,8 @@ impl Way {
         // Its own folder: the outer cargo holds the lock of the other one.
         let target = out.join("ebpf");
         let mut cargo = match self.kind {
-            Kind::Debian => Command::new("/usr/bin/cargo"),
+            // Debian's cargo is a package of its own, and any will do.
+            Kind::Debian => Command::new(env::var_os("CARGO").expect("cargo sets it")),
             Kind::Nightly => {
                 let mut rustup = Command::new("rustup");
                 rustup.args(["run", "nightly", "cargo"]);
@@ -116,7 +118,7 @@ impl Way {
         }
         match self.kind {
             // `aya-ebpf` and the atomics use features that are not stable.
-            Kind::Debian => cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1"),
+            Kind::Debian => cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1"),
             Kind::Nightly => cargo.arg("-Zbuild-std=core"),
         };
         let flags = [
@@ -147,12 +149,10 @@ impl Way {
 
 fn debian_lacks() -> Option<String> {
     let core = Path::new(DEBIAN_RUSTLIB).join(TARGET);
-    let there =
-        ["/usr/bin/rustc", "/usr/bin/cargo"].iter().all(|program| Path::new(program).exists())
-            && core.is_dir();
+    let there = Path::new(DEBIAN_RUSTC).exists() && core.is_dir();
     (!there).then(|| {
         format!(
-            "{} is not there (Debian: apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf)",
+            "{} is not there (Debian: apt-get install rustc-web libstd-rust-web-dev-bpf rust-web-llvm)",
             core.display()
         )
     })
