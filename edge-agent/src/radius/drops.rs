@@ -188,7 +188,7 @@ impl Tally {
         } else {
             tracing::warn!(
                 nas.name = nas, nas.address = %source, radius.reason = reason, radius.unsaid = unsaid,
-                "dropped a packet of NAS {nas} at {source}: {sentence} ({unsaid} more since the last such line)"
+                "dropped a packet of NAS {nas} at {source}: {sentence}{}", more(unsaid)
             );
         }
     }
@@ -218,6 +218,11 @@ impl Tally {
     fn notices(&self) -> std::sync::MutexGuard<'_, Notices> {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a line stands for beside its own packet.
+fn more(unsaid: u64) -> String {
+    if unsaid == 0 { String::new() } else { format!(" (and {unsaid} before it)") }
 }
 
 /// What was said, and when.

@@ -9,6 +9,7 @@
 //! What gets no answer is counted and logged by [`drops`].
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{SocketAddr, UdpSocket},
     num::NonZero,
@@ -92,6 +93,7 @@ impl Bound {
         life: &Life,
     ) -> Result<(), ListenError> {
         let tally = Arc::new(Tally::new());
+        let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
         let acct = self.acct.into_iter().map(|socket| (Role::Accounting, socket));
         for (role, socket) in auth.chain(acct) {
@@ -105,7 +107,9 @@ impl Bound {
                 .name(format!("radius-{}", address.port()))
                 .spawn(move || listener.run(&ends.life))
                 .map_err(thread_error)?;
-            tracing::info!(radius.address = %address, "serving RADIUS at {address}");
+            if said.insert(address) {
+                tracing::info!(radius.address = %address, "serving RADIUS at {address}");
+            }
         }
         Ok(())
     }
