@@ -2,9 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use edge_agent::{
     agent::{self, Agent},
+    desired::Snapshot,
     settings::Settings,
 };
 use shared::daemon::{Chain, start_logging};
@@ -105,8 +107,7 @@ fn main() -> ExitCode {
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
-    let settings = Settings::read(&config.config)?;
-    let snapshot = agent::check(&settings)?;
+    let (settings, snapshot) = read(config)?;
     #[expect(clippy::print_stdout, reason = "a command-line tool's answer")]
     {
         let (file, nas) = (config.config.display(), snapshot.nas().len());
@@ -119,13 +120,15 @@ fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Everything that can be read before anything is touched. An error names the file.
+fn read(config: &Config) -> anyhow::Result<(Settings, Snapshot)> {
+    let settings = Settings::read(&config.config)?;
+    let snapshot = agent::check(&settings).with_context(|| config.config.display().to_string())?;
+    Ok((settings, snapshot))
+}
+
 fn run(config: &Config) -> ExitCode {
-    let checked =
-        Settings::read(&config.config).map_err(anyhow::Error::from).and_then(|settings| {
-            let snapshot = agent::check(&settings)?;
-            Ok((settings, snapshot))
-        });
-    let (settings, snapshot) = match checked {
+    let (settings, snapshot) = match read(config) {
         Ok(checked) => checked,
         Err(error) => {
             tracing::error!("{}", Chain(error.as_ref()));

@@ -22,7 +22,7 @@ fn the_edge_says_what_is_wrong_with_its_settings() -> Result<()> {
     let binaries = workspace::binaries()?;
     let lab = Lab::new()?;
     let network = Network::build(&lab, 0, Offload::Off)?;
-    let id = "edge_00000000-0000-7000-8000-000000000000";
+    let id = "edge_00000000000070008000000000000000";
     let orders = Orders::Controller { edge: id, secret: "only for its length: 32 octets.." };
     let config = edge::write_settings(&lab, orders)?;
     let good = fs::read_to_string(&config)?;
