@@ -248,7 +248,6 @@ fn on_one_cpu() {
 fn tcp() -> Value {
     let client = entry(1, 1, 1).mac;
     let mut stands = stands("tcp", &[client], |_| {});
-    let _servers: Vec<_> = stands.iter().map(|stand| stand.world.iperf_server()).collect();
     take_turns(&mut stands, 4, |world| world.goodput(2, "-R") / 1e9, f64::max);
     report(&stands, "gbit_per_s", |value, base| value / base)
 }

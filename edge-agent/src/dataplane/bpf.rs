@@ -30,6 +30,7 @@ use super::{
     Dataplane, DataplaneError, Entry, Reading, Slot, Within,
     htb::{self, Htb},
     mapped::{Mapped, MappedMut},
+    netlink::{ETHERNET, Netlink},
     pins::Pins,
     sysctl,
 };
@@ -322,16 +323,23 @@ fn from_session(slot: Slot, session: &layout::Session) -> Option<Entry> {
 fn interfaces(
     settings: &settings::Dataplane,
 ) -> Result<Vec<(String, u32, Direction)>, DataplaneError> {
+    let mut netlink = Netlink::open().within(|| "open a netlink socket".to_owned())?;
     let lan = settings.lan.iter().map(|name| (name, Direction::Down));
     let wan = settings.wan.iter().map(|name| (name, Direction::Up));
-    lan.chain(wan)
-        .map(|(name, direction)| match index_of(name) {
-            Some(index) => Ok((name.clone(), index, direction)),
-            None => {
-                Err(DataplaneError::NoInterface { name: name.clone(), there: list_interfaces() })
-            }
-        })
-        .collect()
+    let mut interfaces = Vec::new();
+    for (name, direction) in lan.chain(wan) {
+        let index = index_of(name).ok_or_else(|| DataplaneError::NoInterface {
+            name: name.clone(),
+            there: list_interfaces(),
+        })?;
+        let link = netlink.link(index).within(|| format!("ask what {name} is"))?;
+        // Towards the internet, anything will do that has a queue.
+        if direction == Direction::Down && link.kind != ETHERNET {
+            return Err(DataplaneError::NotEthernet(name.clone()));
+        }
+        interfaces.push((name.clone(), index, direction));
+    }
+    Ok(interfaces)
 }
 
 fn index_of(interface: &str) -> Option<u32> {

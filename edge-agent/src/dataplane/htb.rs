@@ -5,8 +5,6 @@
 //! Adding a class takes the kernel longer the more there are; changing one does not. So classes
 //! are added in blocks ahead of need, and are never taken away.
 
-use std::io;
-
 use ebpf::{
     clock::{self, Bounds},
     layout::Direction,
@@ -112,7 +110,7 @@ impl Htb {
             let requests = (leg.classes..wanted).map(|slot| class(leg, slot, IDLE_RATE)).collect();
             let attempt = || format!("make the queues of slots below {wanted} on {}", leg.name);
             // A class takes the limit of its queue from the interface's queue length.
-            let length = queue_length(&mut self.netlink, leg.index).within(attempt)?;
+            let length = self.netlink.link(leg.index).within(attempt)?.queue_length;
             // That one was left by a process that ended in the middle of this.
             let length = if length == QUEUE_MAX { QUEUE_DEFAULT } else { length };
             self.netlink.run(vec![set_queue_length(leg.index, QUEUE_MAX)]).within(attempt)?;
@@ -245,28 +243,9 @@ fn tcmsg(index: u32, handle: u32, parent: u32) -> [u8; TCMSG] {
     bytes
 }
 
-fn queue_length(netlink: &mut Netlink, index: u32) -> io::Result<u32> {
-    let answers = netlink.dump(Request::new(RTM_GETLINK, 0, &ifinfomsg(0)))?;
-    answers
-        .iter()
-        .filter(|(_, payload)| u32_at(payload, 4) == Some(index))
-        .flat_map(|(_, payload)| attributes(payload, IFINFOMSG))
-        .find(|&(kind, _)| kind == IFLA_TXQLEN)
-        .and_then(|(_, value)| u32_at(value, 0))
-        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-}
-
 fn set_queue_length(index: u32, packets: u32) -> Request {
-    Request::new(RTM_NEWLINK, 0, &ifinfomsg(index)).with(IFLA_TXQLEN, &packets.to_ne_bytes())
-}
-
-/// `struct ifinfomsg`.
-fn ifinfomsg(index: u32) -> [u8; IFINFOMSG] {
-    let mut bytes = [0; IFINFOMSG];
-    if let Some(field) = bytes.chunks_exact_mut(4).nth(1) {
-        field.copy_from_slice(&index.to_ne_bytes());
-    }
-    bytes
+    Request::new(netlink::NEWLINK, 0, &netlink::ifinfomsg(index))
+        .with(netlink::IFLA_TXQLEN, &packets.to_ne_bytes())
 }
 
 /// Classes made at a time: some milliseconds while there are few, a third of a second at 10,000.
@@ -290,8 +269,6 @@ const QUANTUM: u32 = 1_514;
 /// The kernel counts token time in units of 64 ns.
 const TICK_SHIFT: u32 = 6;
 
-const RTM_NEWLINK: u16 = 16;
-const RTM_GETLINK: u16 = 18;
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
@@ -305,6 +282,4 @@ const TCA_HTB_RATE64: u16 = 6;
 const TCA_HTB_CEIL64: u16 = 7;
 const TC_H_ROOT: u32 = u32::MAX;
 const TC_LINKLAYER_ETHERNET: u8 = 1;
-const IFLA_TXQLEN: u16 = 13;
 const TCMSG: usize = 20;
-const IFINFOMSG: usize = 16;

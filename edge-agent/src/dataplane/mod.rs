@@ -54,6 +54,8 @@ pub enum DataplaneError {
     NoProgram,
     #[error("there is no interface `{name}` here; there are: {there}")]
     NoInterface { name: String, there: String },
+    #[error("{0} does not carry Ethernet: there are no devices to be told apart")]
+    NotEthernet(String),
     #[error(
         "{interface} has a root queue `{kind}` of somebody else's; \
          `tc qdisc del dev {interface} root` makes room"

@@ -61,6 +61,18 @@ impl Netlink {
         }
     }
 
+    pub(super) fn link(&mut self, index: u32) -> io::Result<Link> {
+        let answers = self.dump(Request::new(GETLINK, 0, &ifinfomsg(0)))?;
+        answers
+            .iter()
+            .find(|(_, payload)| u32_at(payload, 4) == Some(index))
+            .and_then(|(_, payload)| {
+                let length = attributes(payload, IFINFOMSG).find(|&(kind, _)| kind == IFLA_TXQLEN);
+                Some(Link { kind: u16_at(payload, 2)?, queue_length: u32_at(length?.1, 0)? })
+            })
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
     fn until_acknowledged(&mut self) -> io::Result<()> {
         let mut first = None;
         loop {
@@ -95,6 +107,14 @@ impl Netlink {
         })
         .collect())
     }
+}
+
+/// An interface.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    /// An `ARPHRD_…`: what its frames look like.
+    pub(super) kind: u16,
+    pub(super) queue_length: u32,
 }
 
 struct Message {
@@ -160,6 +180,15 @@ pub(super) fn attributes(payload: &[u8], fixed: usize) -> impl Iterator<Item = (
     })
 }
 
+/// `struct ifinfomsg`.
+pub(super) fn ifinfomsg(index: u32) -> [u8; IFINFOMSG] {
+    let mut bytes = [0; IFINFOMSG];
+    if let Some(field) = bytes.chunks_exact_mut(4).nth(1) {
+        field.copy_from_slice(&index.to_ne_bytes());
+    }
+    bytes
+}
+
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
@@ -176,6 +205,15 @@ const fn aligned(length: usize) -> usize {
 pub(super) const CREATE: u16 = 0x400;
 /// `NLM_F_REPLACE`: put it in the place of what is there.
 pub(super) const REPLACE: u16 = 0x100;
+
+/// `RTM_NEWLINK`.
+pub(super) const NEWLINK: u16 = 16;
+/// `RTM_GETLINK`.
+const GETLINK: u16 = 18;
+pub(super) const IFLA_TXQLEN: u16 = 13;
+/// `ARPHRD_ETHER`.
+pub(super) const ETHERNET: u16 = 1;
+const IFINFOMSG: usize = 16;
 
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;

@@ -124,4 +124,9 @@ fn what_is_over_the_rate_is_refused_and_counted_apart() {
     assert_eq!(u64::try_from(refused).unwrap(), dropped.up_packets);
     assert_eq!(passed.up_packets + dropped.up_packets, 100);
     assert_eq!(dropped.up_bytes, dropped.up_packets * 1_500);
+
+    // The highest rate is none.
+    bpf.install(&entry(1, u32::MAX, u32::MAX)).unwrap();
+    assert!((0..1_000).all(|_| programs.run("up", &full) == NEXT));
+    assert_eq!(bpf.observe().unwrap(), [entry(1, u32::MAX, u32::MAX)]);
 }

@@ -35,7 +35,6 @@ fn check_exact(name: &str, super_packets: bool) {
     for side in [Side::Client, Side::Server] {
         world.segmentation(side, "eth0", super_packets);
     }
-    let _server = world.iperf_server();
     let mut bpf = world.open();
     bpf.install(&entry(1, FAST, FAST)).expect("a session");
     let start = world.settle(&bpf);
@@ -44,7 +43,7 @@ fn check_exact(name: &str, super_packets: bool) {
 
     for host in ["10.78.0.2", "fd78::2"] {
         for direction in ["", "-R"] {
-            world.at(Side::Client, &format!("iperf3 -c {host} -n 3M {direction}"));
+            world.transfer(host, &format!("-n 3M {direction}"));
         }
     }
     let segment = super_packets.then_some(1_200);
@@ -107,7 +106,6 @@ fn tcp_gets_its_plan() {
         }
         let mut bpf = world.open();
         bpf.install(&entry(1, kbps, kbps)).unwrap();
-        let _server = world.iperf_server();
         let mut reached = Vec::new();
         while reached.len() < TRIES && !reached.last().is_some_and(|last| GOODPUT.contains(last)) {
             reached.push(world.goodput(10, flags) / f64::from(kbps) / 10.0);
@@ -289,6 +287,11 @@ fn what_cannot_work_is_said_before_anything_is_touched() {
     assert_eq!(
         opened(&|settings| settings.slots = 70_000),
         "70000 sessions are more than the 65000 that HTB has class ids for"
+    );
+    world.at(Side::Gateway, "ip tuntap add dev tun0 mode tun");
+    assert_eq!(
+        opened(&|settings| settings.lan = vec!["tun0".to_owned()]),
+        "tun0 does not carry Ethernet: there are no devices to be told apart"
     );
     let nowhere = Path::new("/var/lib/kennet-pins");
     assert!(

@@ -7,8 +7,9 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Once,
     thread,
     time::{Duration, Instant},
 };
@@ -75,7 +76,8 @@ impl World {
             nix::unistd::geteuid().is_root(),
             "these tests make network namespaces and load kernel programs: run them as root"
         );
-        let name = format!("kennet-{}-{name}", std::process::id());
+        SWEPT.call_once(sweep);
+        let name = format!("{PREFIX}{}-{name}", std::process::id());
         let pins = PathBuf::from(format!("/sys/fs/bpf/{name}"));
         let settings = settings::Dataplane {
             lan: vec!["lan0".to_owned()],
@@ -178,21 +180,22 @@ impl World {
         Background(child)
     }
 
-    pub(crate) fn iperf_server(&self) -> Background {
-        let server = self.start(Side::Server, "iperf3 -s");
+    /// One transfer by iperf3 from the client to the server at `host`, or back with `-R`.
+    pub(crate) fn transfer(&self, host: &str, flags: &str) -> String {
+        // A server of its own: one that has just served may still be busy with that.
+        let _server = self.start(Side::Server, "iperf3 -s -1");
         let deadline = Instant::now() + Duration::from_secs(5);
         while !self.at(Side::Server, "ss -Hltn sport = :5201").contains("5201") {
             assert!(Instant::now() < deadline, "iperf3 does not listen");
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
-        server
+        self.at(Side::Client, &format!("iperf3 -c {host} {flags}"))
     }
 
     /// Payload bits per second that a TCP transfer of `seconds` reached after its first second.
     pub(crate) fn goodput(&self, seconds: u32, flags: &str) -> f64 {
-        let command = format!("iperf3 -J -O 1 -t {seconds} -c 10.78.0.2 {flags}");
-        let report: serde_json::Value =
-            serde_json::from_str(&self.at(Side::Client, &command)).expect("iperf3 speaks JSON");
+        let said = self.transfer("10.78.0.2", &format!("-J -O 1 -t {seconds} {flags}"));
+        let report: serde_json::Value = serde_json::from_str(&said).expect("iperf3 speaks JSON");
         let reached = report.pointer("/end/sum_received/bits_per_second");
         reached.and_then(serde_json::Value::as_f64).expect("iperf3 measures")
     }
@@ -253,6 +256,29 @@ impl Drop for World {
     }
 }
 
+static SWEPT: Once = Once::new();
+
+/// Removes what test processes that were killed have left.
+fn sweep() {
+    let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_dead = |name: &str| {
+        let rest = name.strip_prefix(PREFIX);
+        let process = rest.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
+    };
+    for entry in entries("/run/netns") {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_dead(&name) {
+            let _gone = Command::new("ip").args(["netns", "del", &name]).status();
+        }
+    }
+    for entry in entries("/sys/fs/bpf") {
+        if is_dead(&entry.file_name().to_string_lossy()) {
+            let _gone = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A process that ends with the test.
 pub(crate) struct Background(Child);
 
@@ -298,6 +324,9 @@ fn finish(command: &str, output: std::io::Result<Output>) -> String {
     assert!(output.status.success(), "{command}: {}{}", said(&output.stdout), said(&output.stderr));
     said(&output.stdout)
 }
+
+/// Of everything that has a name on this host; the process's number follows.
+const PREFIX: &str = "kennet-test-";
 
 pub(crate) const SLOT: Slot = Slot(3);
 pub(crate) const CLIENT: &str = "02:00:00:00:00:77";
