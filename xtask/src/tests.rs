@@ -49,5 +49,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("format", &["fmt", "--all", "--check"]),
     ("build", &["build", "--workspace", "--bins"]),
     ("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("tests", &["test", "--workspace", "--no-fail-fast"]),
+    ("tests", &["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"]),
+    // One after the other: they measure goodput.
+    ("end to end", &["test", "-p", "xtask", "--no-fail-fast", "--", "--test-threads", "1"]),
 ];

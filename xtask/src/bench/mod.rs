@@ -38,7 +38,7 @@ impl What {
 }
 
 pub fn run(what: &[What]) -> Result<()> {
-    setup::run()?;
+    setup::benches()?;
     let folder = workspace::target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for bench in if what.is_empty() { What::ALL } else { what } {

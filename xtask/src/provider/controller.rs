@@ -127,6 +127,16 @@ impl Office {
         self.ask("POST", path, Some(body))?.json().with_context(|| format!("POST {path} {body}"))
     }
 
+    /// Changes what nobody else has changed in between.
+    pub fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        let seen = self.ask("GET", path, None)?;
+        let etag = seen.etag.with_context(|| format!("GET {path}: no ETag: {}", seen.body))?;
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("authorization", bearer.as_str()), ("if-match", &etag)];
+        let reply = http::ask(self.http, "PATCH", path, &headers, Some(body))?;
+        reply.json().with_context(|| format!("PATCH {path} {body}"))
+    }
+
     /// All items of a paged list.
     pub fn list(&self, path: &str) -> Result<Vec<Value>> {
         let page = self.get(path)?;

@@ -12,6 +12,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
+    /// The version of what was asked for.
+    pub etag: Option<String>,
     pub body: String,
 }
 
@@ -47,14 +49,17 @@ pub fn ask(
 fn parse(reply: &[u8]) -> Result<Response> {
     let reply = String::from_utf8_lossy(reply);
     let (head, body) = reply.split_once("\r\n\r\n").context("the reply has no end of headers")?;
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    let status = head.lines().next().and_then(|line| line.split(' ').nth(1));
     let status =
         status.and_then(|status| status.parse().ok()).context("the reply has no status")?;
-    let chunked =
-        lines.any(|line| line.to_ascii_lowercase().replace(' ', "") == "transfer-encoding:chunked");
+    let header = |name: &str| {
+        let mut headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let found = headers.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.trim().to_owned())
+    };
+    let chunked = header("transfer-encoding").is_some_and(|how| how == "chunked");
     let body = if chunked { joined(body)? } else { body.to_owned() };
-    Ok(Response { status, body })
+    Ok(Response { status, etag: header("etag"), body })
 }
 
 fn joined(mut rest: &str) -> Result<String> {
@@ -88,12 +93,13 @@ mod tests {
 
     #[test]
     fn a_body_comes_whole_or_in_chunks() {
-        let want = Response { status: 200, body: "{\"a\":1}".to_owned() };
-        let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}";
-        assert_eq!(parse(whole).unwrap(), want);
+        let mut want = Response { status: 200, etag: None, body: "{\"a\":1}".to_owned() };
         let chunks =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n";
         assert_eq!(parse(chunks).unwrap(), want);
+        let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nETag: \"3\"\r\n\r\n{\"a\":1}";
+        want.etag = Some("\"3\"".to_owned());
+        assert_eq!(parse(whole).unwrap(), want);
         assert!(parse(b"HTTP/1.1 200 OK").is_err());
     }
 }

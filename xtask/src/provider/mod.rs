@@ -57,6 +57,8 @@ pub struct Household {
     pub plan: Plan,
     pub seat: Seat,
     pub port: u16,
+    /// Its id at the controller.
+    pub subscription: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,10 +115,19 @@ impl Provider {
         let mut households = Vec::new();
         let ports = traffic::FIRST_PORT..;
         for ((person, seat), port) in people.iter().zip(&network.seats).zip(ports) {
-            subscribe(&office, person, &mut plans)?;
+            let subscription = subscribe(&office, person, &mut plans)?;
             let Person { username, password, chap, family, plan } = *person;
             let seat = seat.clone();
-            households.push(Household { username, password, chap, family, plan, seat, port });
+            households.push(Household {
+                username,
+                password,
+                chap,
+                family,
+                plan,
+                seat,
+                port,
+                subscription,
+            });
         }
 
         let cable = Cable::lay(
@@ -164,12 +175,12 @@ pub struct Person {
     pub plan: Plan,
 }
 
-/// `plans` has the versions of those that were made already, by code.
+/// Returns the subscription's id. `plans` has the versions of those that were made already, by code.
 fn subscribe(
     office: &Office,
     person: &Person,
     plans: &mut BTreeMap<&'static str, String>,
-) -> Result<()> {
+) -> Result<String> {
     let Plan { code, name, down_kbps, up_kbps, price_cents } = person.plan;
     if !plans.contains_key(code) {
         let terms = json!({
@@ -186,7 +197,7 @@ fn subscribe(
             "full_name": person.username,
         }),
     )?;
-    office.post(
+    let subscription = office.post(
         "/api/subscriptions",
         &json!({
             "subscriber": text(&subscriber, "/id")?,
@@ -194,7 +205,7 @@ fn subscribe(
             "activate": true,
         }),
     )?;
-    Ok(())
+    text(&subscription, "/id")
 }
 
 const NAS_SECRET: &str = "testing123";

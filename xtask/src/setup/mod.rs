@@ -4,7 +4,7 @@
 //! is in [`debian`]. On other distributions this says what is missing and changes nothing. To
 //! add a package: one line in [`needs`].
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{
     debian::Apt,
@@ -24,8 +24,10 @@ pub fn run() -> Result<()> {
     if packaged || NIGHTLY.is_there() {
         return Ok(());
     }
-    ensure(LINKER)?;
-    linker::ensure()
+    ensure(LINKER).and_then(|()| linker::ensure()).context(
+        "no Rust for the kernel; another way to it: `rustup toolchain install nightly \
+         --component rust-src` and `cargo install bpf-linker`",
+    )
 }
 
 /// The peers that benches stand beside.
