@@ -138,7 +138,7 @@ impl App {
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
-            edges: Edges::new(db.clone(), seal.clone(), look_again.clone()),
+            edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office,

@@ -94,13 +94,7 @@ impl Office {
         Ok(())
     }
 
-    /// Ends an edge's connection now, after its access was taken away. A broker of your own has its
-    /// own list of who may come in: take the edge off it.
-    pub async fn cut_off(&self, edge: EdgeId) {
-        self.cutter().cut_off(edge).await;
-    }
-
-    fn cutter(&self) -> Cutter {
+    pub fn cutter(&self) -> Cutter {
         Cutter { broker: Arc::clone(&self.broker) }
     }
 
@@ -121,13 +115,15 @@ impl Office {
     }
 }
 
-/// Ends connections at the broker inside this process, if there is one.
+/// Ends connections at the broker inside this process, if there is one. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cutter {
     broker: Arc<OnceLock<Broker>>,
 }
 
 impl Cutter {
+    /// Ends an edge's connection now, after its access was taken away. A broker of your own has its
+    /// own list of who may come in: take the edge off it.
     pub async fn cut_off(&self, edge: EdgeId) {
         if let Some(broker) = self.broker.get() {
             broker.disconnect(edge).await;

@@ -17,7 +17,7 @@ use super::{
     ingest::Cursor,
     record::Started,
 };
-use crate::db::StoreError;
+use crate::db::{StoreError, one};
 
 /// The books of one edge, in a transaction of its tenant.
 pub(super) struct Books<'c> {
@@ -79,29 +79,30 @@ impl Books<'_> {
         if let Some(cursor) = self.find(epoch).await? {
             return Ok(cursor);
         }
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO journal_cursor (tenant_id, edge_id, epoch, next_seq, hash, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid(),
+            number(Cursor::START.next_seq),
+            Cursor::START.hash.as_slice(),
+            now.to_sqlx() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
-        .bind(number(Cursor::START.next_seq))
-        .bind(Cursor::START.hash.as_slice())
-        .bind(now.to_sqlx())
         .execute(&mut *self.conn)
         .await?;
         self.find(epoch).await?.ok_or(StoreError::Rows { want: 1, rows: 0 })
     }
 
     async fn find(&mut self, epoch: EpochId) -> Result<Option<Cursor>, StoreError> {
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        let row = sqlx::query_as!(
+            CursorRow,
             "SELECT next_seq, hash FROM journal_cursor \
               WHERE tenant_id = $1 AND edge_id = $2 AND epoch = $3 FOR UPDATE",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
         .fetch_optional(&mut *self.conn)
         .await?;
         row.map(|row| read_cursor(epoch, row)).transpose()
@@ -109,13 +110,14 @@ impl Books<'_> {
 
     /// As [`Self::lock`], without keeping it.
     pub(super) async fn look(&mut self, epoch: EpochId) -> Result<Option<Cursor>, StoreError> {
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        let row = sqlx::query_as!(
+            CursorRow,
             "SELECT next_seq, hash FROM journal_cursor \
               WHERE tenant_id = $1 AND edge_id = $2 AND epoch = $3",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
         .fetch_optional(&mut *self.conn)
         .await?;
         row.map(|row| read_cursor(epoch, row)).transpose()
@@ -129,19 +131,19 @@ impl Books<'_> {
         to: Cursor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE journal_cursor SET next_seq = $4, hash = $5, updated_at = $6 \
               WHERE tenant_id = $1 AND edge_id = $2 AND epoch = $3 \
                 AND next_seq = $7 AND hash = $8",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid(),
+            number(to.next_seq),
+            to.hash.as_slice(),
+            now.to_sqlx() as _,
+            number(from.next_seq),
+            from.hash.as_slice()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
-        .bind(number(to.next_seq))
-        .bind(to.hash.as_slice())
-        .bind(now.to_sqlx())
-        .bind(number(from.next_seq))
-        .bind(from.hash.as_slice())
         .execute(&mut *self.conn)
         .await?;
         one(done.rows_affected())
@@ -154,19 +156,20 @@ impl Books<'_> {
         sessions: impl Iterator<Item = &SessionId>,
     ) -> Result<BTreeMap<SessionId, Known>, StoreError> {
         let ids: Vec<Uuid> = sessions.map(|id| *id.as_uuid()).collect();
-        let rows: Vec<(Uuid, Uuid, i64, i64, i64, i64)> = sqlx::query_as(
+        let rows = sqlx::query!(
             "SELECT id, edge_id, down_bytes, up_bytes, down_packets, up_packets FROM session \
               WHERE tenant_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE",
+            self.tenant.as_uuid(),
+            ids as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(ids)
         .fetch_all(&mut *self.conn)
         .await?;
         rows.into_iter()
-            .map(|(id, edge, down_bytes, up_bytes, down_packets, up_packets)| {
-                let counters = read_counters(id, [down_bytes, up_bytes, down_packets, up_packets])?;
-                let edge = EdgeId::from_uuid(edge);
-                Ok((SessionId::from_uuid(id), Known { edge, counters }))
+            .map(|row| {
+                let numbers = [row.down_bytes, row.up_bytes, row.down_packets, row.up_packets];
+                let counters = read_counters(row.id, numbers)?;
+                let edge = EdgeId::from_uuid(row.edge_id);
+                Ok((SessionId::from_uuid(row.id), Known { edge, counters }))
             })
             .collect()
     }
@@ -182,28 +185,29 @@ impl Books<'_> {
         let subscriptions: Vec<Uuid> =
             started.clone().filter_map(|one| one.subscription).map(|id| *id.as_uuid()).collect();
         let nas: Vec<Uuid> = started.filter_map(|one| one.nas).map(|id| *id.as_uuid()).collect();
-        let rows: Vec<(String, Uuid, Uuid)> = sqlx::query_as(
-            "SELECT 'subscriber', id, id FROM subscriber WHERE tenant_id = $1 AND id = ANY ($2) \
+        let rows = sqlx::query!(
+            "SELECT 'subscriber' AS \"kind!\", id AS \"id!\", id AS \"owner!\" FROM subscriber \
+              WHERE tenant_id = $1 AND id = ANY ($2) \
              UNION ALL \
              SELECT 'subscription', id, subscriber_id FROM subscription \
               WHERE tenant_id = $1 AND id = ANY ($3) \
              UNION ALL \
              SELECT 'nas', id, edge_id FROM nas \
               WHERE tenant_id = $1 AND id = ANY ($4) AND edge_id = $5",
+            self.tenant.as_uuid(),
+            subscribers as _,
+            subscriptions as _,
+            nas as _,
+            self.edge.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(subscribers)
-        .bind(subscriptions)
-        .bind(nas)
-        .bind(self.edge.as_uuid())
         .fetch_all(&mut *self.conn)
         .await?;
         let mut ours = Ours::default();
-        for (kind, id, owner) in rows {
-            match kind.as_str() {
-                "subscriber" => drop(ours.subscribers.insert(id)),
-                "subscription" => drop(ours.subscriptions.insert(id, owner)),
-                _ => drop(ours.nas.insert(id)),
+        for row in rows {
+            match row.kind.as_str() {
+                "subscriber" => drop(ours.subscribers.insert(row.id)),
+                "subscription" => drop(ours.subscriptions.insert(row.id, row.owner)),
+                _ => drop(ours.nas.insert(row.id)),
             }
         }
         Ok(ours)
@@ -223,42 +227,72 @@ impl Books<'_> {
                 .map(|one| one.change.started.as_deref().and_then(|started| get(ours, started)))
                 .collect()
         };
-        let done = sqlx::query(WRITE_SESSIONS)
-            .bind(self.tenant.as_uuid())
-            .bind(self.edge.as_uuid())
-            .bind(now.to_sqlx())
-            .bind(sessions.iter().map(|one| *one.id.as_uuid()).collect::<Vec<_>>())
-            .bind(each(Ours::subscriber))
-            .bind(each(Ours::subscription))
-            .bind(each(Ours::nas))
-            .bind(said(sessions, |started| Some(started.nas_name.clone())))
-            .bind(said(sessions, |started| Some(started.username.clone())))
-            .bind(said(sessions, |started| started.mac.map(|mac| mac.to_string())))
-            .bind(said(sessions, |started| started.ip.map(IpNetwork::from)))
-            .bind(said(sessions, |started| Some(started.acct_session_id.clone())))
-            .bind(said(sessions, |started| Some(started.metering.to_owned())))
-            .bind(said(sessions, |started| Some(started.down_kbps)))
-            .bind(said(sessions, |started| Some(started.up_kbps)))
-            .bind(said(sessions, |started| Some(started.revision)))
-            .bind(sessions.iter().map(|one| one.change.since.to_sqlx()).collect::<Vec<_>>())
-            .bind(
-                sessions
-                    .iter()
-                    .map(|one| one.change.stopped.map(|(at, _)| at.to_sqlx()))
-                    .collect::<Vec<Option<SqlTimestamp>>>(),
-            )
-            .bind(
-                sessions
-                    .iter()
-                    .map(|one| one.change.stopped.map(|(_, cause)| cause))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(counted(sessions.iter().map(|one| one.counters), |c| c.down_bytes))
-            .bind(counted(sessions.iter().map(|one| one.counters), |c| c.up_bytes))
-            .bind(counted(sessions.iter().map(|one| one.counters), |c| c.down_packets))
-            .bind(counted(sessions.iter().map(|one| one.counters), |c| c.up_packets))
-            .execute(&mut *self.conn)
-            .await?;
+        let done = sqlx::query!(
+            "INSERT INTO session AS old (tenant_id, edge_id, updated_at, id, subscriber_id, \
+                    subscription_id, nas_id, nas_name, username, mac, ip, acct_session_id, \
+                    metering, down_kbps, up_kbps, revision, started_at, stopped_at, cause, \
+                    down_bytes, up_bytes, down_packets, up_packets) \
+             SELECT $1, $2, $3, * \
+               FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], \
+                           $10::text[], $11::inet[], $12::text[], $13::text[], $14::int[], $15::int[], \
+                           $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::int[], \
+                           $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[]) \
+             ON CONFLICT (tenant_id, id) DO UPDATE SET \
+                    updated_at = excluded.updated_at, \
+                    subscriber_id = coalesce(old.subscriber_id, excluded.subscriber_id), \
+                    subscription_id = coalesce(old.subscription_id, excluded.subscription_id), \
+                    nas_id = coalesce(old.nas_id, excluded.nas_id), \
+                    nas_name = coalesce(old.nas_name, excluded.nas_name), \
+                    username = coalesce(old.username, excluded.username), \
+                    mac = coalesce(old.mac, excluded.mac), \
+                    ip = coalesce(old.ip, excluded.ip), \
+                    acct_session_id = coalesce(old.acct_session_id, excluded.acct_session_id), \
+                    metering = coalesce(old.metering, excluded.metering), \
+                    down_kbps = coalesce(old.down_kbps, excluded.down_kbps), \
+                    up_kbps = coalesce(old.up_kbps, excluded.up_kbps), \
+                    revision = coalesce(old.revision, excluded.revision), \
+                    started_at = least(old.started_at, excluded.started_at), \
+                    stopped_at = CASE WHEN old.lost THEN excluded.stopped_at \
+                             ELSE coalesce(old.stopped_at, excluded.stopped_at) END, \
+                    cause = CASE WHEN old.lost THEN excluded.cause \
+                        ELSE coalesce(old.cause, excluded.cause) END, \
+                    lost = false, \
+                    down_bytes = greatest(old.down_bytes, excluded.down_bytes), \
+                    up_bytes = greatest(old.up_bytes, excluded.up_bytes), \
+                    down_packets = greatest(old.down_packets, excluded.down_packets), \
+                    up_packets = greatest(old.up_packets, excluded.up_packets)",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            now.to_sqlx() as _,
+            sessions.iter().map(|one| *one.id.as_uuid()).collect::<Vec<_>>() as _,
+            each(Ours::subscriber) as _,
+            each(Ours::subscription) as _,
+            each(Ours::nas) as _,
+            said(sessions, |started| Some(started.nas_name.clone())) as _,
+            said(sessions, |started| Some(started.username.clone())) as _,
+            said(sessions, |started| started.mac.map(|mac| mac.to_string())) as _,
+            said(sessions, |started| started.ip.map(IpNetwork::from)) as _,
+            said(sessions, |started| Some(started.acct_session_id.clone())) as _,
+            said(sessions, |started| Some(started.metering.to_owned())) as _,
+            said(sessions, |started| Some(started.down_kbps)) as _,
+            said(sessions, |started| Some(started.up_kbps)) as _,
+            said(sessions, |started| Some(started.revision)) as _,
+            sessions.iter().map(|one| one.change.since.to_sqlx()).collect::<Vec<_>>() as _,
+            sessions
+                .iter()
+                .map(|one| one.change.stopped.map(|(at, _)| at.to_sqlx()))
+                .collect::<Vec<Option<SqlTimestamp>>>() as _,
+            sessions
+                .iter()
+                .map(|one| one.change.stopped.map(|(_, cause)| cause))
+                .collect::<Vec<_>>() as _,
+            counted(sessions.iter().map(|one| one.counters), |c| c.down_bytes) as _,
+            counted(sessions.iter().map(|one| one.counters), |c| c.up_bytes) as _,
+            counted(sessions.iter().map(|one| one.counters), |c| c.down_packets) as _,
+            counted(sessions.iter().map(|one| one.counters), |c| c.up_packets) as _
+        )
+        .execute(&mut *self.conn)
+        .await?;
         let want = sessions.len() as u64;
         match done.rows_affected() {
             rows if rows == want => Ok(()),
@@ -274,30 +308,30 @@ impl Books<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let counters = || added.iter().map(|(_, reading)| reading.counters);
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO usage (tenant_id, booked_on, edge_id, epoch, session_id, seq, at, \
                                 down_bytes, up_bytes, down_packets, up_packets) \
              SELECT $1, ($2::timestamptz AT TIME ZONE 'UTC')::date, $3, $4, * \
                FROM unnest($5::uuid[], $6::bigint[], $7::timestamptz[], \
                            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])",
+            self.tenant.as_uuid(),
+            now.to_sqlx() as _,
+            self.edge.as_uuid(),
+            epoch.as_uuid(),
+            added.iter().map(|(session, _)| *session.as_uuid()).collect::<Vec<_>>() as _,
+            added.iter().map(|(_, reading)| number(reading.seq)).collect::<Vec<_>>() as _,
+            added.iter().map(|(_, reading)| reading.at.to_sqlx()).collect::<Vec<_>>() as _,
+            counted(counters(), |c| c.down_bytes) as _,
+            counted(counters(), |c| c.up_bytes) as _,
+            counted(counters(), |c| c.down_packets) as _,
+            counted(counters(), |c| c.up_packets) as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(now.to_sqlx())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
-        .bind(added.iter().map(|(session, _)| *session.as_uuid()).collect::<Vec<_>>())
-        .bind(added.iter().map(|(_, reading)| number(reading.seq)).collect::<Vec<_>>())
-        .bind(added.iter().map(|(_, reading)| reading.at.to_sqlx()).collect::<Vec<_>>())
-        .bind(counted(counters(), |c| c.down_bytes))
-        .bind(counted(counters(), |c| c.up_bytes))
-        .bind(counted(counters(), |c| c.down_packets))
-        .bind(counted(counters(), |c| c.up_packets))
         .execute(&mut *self.conn)
         .await?;
         Ok(())
     }
 
-    #[tracing::instrument(name = "db.journal.keep_odd", skip_all, fields(edge.id = %self.edge), err)]
+    #[tracing::instrument(name = "db.journal.odd", skip_all, fields(edge.id = %self.edge), err)]
     pub(super) async fn keep_odd(
         &mut self,
         epoch: EpochId,
@@ -307,24 +341,24 @@ impl Books<'_> {
         let seqs: Vec<i64> = odd.iter().map(|one| number(one.seq)).collect();
         let reasons: Vec<String> = odd.iter().map(|one| one.reason.to_string()).collect();
         let records: Vec<Vec<u8>> = odd.into_iter().map(|one| one.bytes).collect();
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO journal_odd (tenant_id, edge_id, epoch, booked_at, seq, reason, record) \
              SELECT $1, $2, $3, $4, * FROM unnest($5::bigint[], $6::text[], $7::bytea[])",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid(),
+            now.to_sqlx() as _,
+            seqs as _,
+            reasons as _,
+            records as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
-        .bind(now.to_sqlx())
-        .bind(seqs)
-        .bind(reasons)
-        .bind(records)
         .execute(&mut *self.conn)
         .await?;
         Ok(())
     }
 
     /// Adds to the hours that are there. The list may name an hour more than once.
-    #[tracing::instrument(name = "db.auth_failure.add", skip_all, fields(edge.id = %self.edge), err)]
+    #[tracing::instrument(name = "db.failure.add", skip_all, fields(edge.id = %self.edge), err)]
     pub(super) async fn add_failures(
         &mut self,
         failures: &[AuthFailures],
@@ -332,7 +366,7 @@ impl Books<'_> {
         let texts = |get: fn(&AuthFailures) -> &String| -> Vec<String> {
             failures.iter().map(|one| get(one).clone()).collect()
         };
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO auth_failure AS old (tenant_id, edge_id, username, nas_name, reason, \
                                               hour, count, last_at) \
              SELECT $1, $2, username, nas_name, reason, date_trunc('hour', at, 'UTC'), \
@@ -344,14 +378,14 @@ impl Books<'_> {
              ON CONFLICT (tenant_id, username, edge_id, nas_name, reason, hour) DO UPDATE \
                 SET count = old.count + excluded.count, \
                     last_at = greatest(old.last_at, excluded.last_at)",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            texts(|one| &one.username) as _,
+            texts(|one| &one.nas_name) as _,
+            texts(|one| &one.reason) as _,
+            failures.iter().map(|one| one.count).collect::<Vec<_>>() as _,
+            failures.iter().map(|one| one.at.to_sqlx()).collect::<Vec<_>>() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(texts(|one| &one.username))
-        .bind(texts(|one| &one.nas_name))
-        .bind(texts(|one| &one.reason))
-        .bind(failures.iter().map(|one| one.count).collect::<Vec<_>>())
-        .bind(failures.iter().map(|one| one.at.to_sqlx()).collect::<Vec<_>>())
         .execute(&mut *self.conn)
         .await?;
         Ok(())
@@ -362,34 +396,34 @@ impl Books<'_> {
     /// that go on are heard of again.
     #[tracing::instrument(name = "db.journal.begin", skip_all, fields(edge.id = %self.edge), err)]
     pub(super) async fn journal_begins(&mut self, epoch: EpochId) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query!(
             "UPDATE session SET stopped_at = updated_at, cause = $3, lost = true \
               WHERE tenant_id = $1 AND edge_id = $2 AND stopped_at IS NULL",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            NAS_REBOOT
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(NAS_REBOOT)
         .execute(&mut *self.conn)
         .await?;
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET epoch = $3, forked_at = NULL WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            epoch.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(epoch.as_uuid())
         .execute(&mut *self.conn)
         .await?;
         one(done.rows_affected())
     }
 
     pub(super) async fn edge_started(&mut self, started: &EdgeStarted) -> Result<(), StoreError> {
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET program = $3, started_at = $4 WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            &started.version,
+            started.at.to_sqlx() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(&started.version)
-        .bind(started.at.to_sqlx())
         .execute(&mut *self.conn)
         .await?;
         one(done.rows_affected())
@@ -397,13 +431,13 @@ impl Books<'_> {
 
     /// Says since when; true when this is the first time.
     pub(super) async fn mark_forked(&mut self, now: Timestamp) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET forked_at = $3 \
               WHERE tenant_id = $1 AND id = $2 AND forked_at IS NULL",
+            self.tenant.as_uuid(),
+            self.edge.as_uuid(),
+            now.to_sqlx() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(self.edge.as_uuid())
-        .bind(now.to_sqlx())
         .execute(&mut *self.conn)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -414,51 +448,18 @@ impl Books<'_> {
         conn: &mut PgConnection,
         day: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("SELECT usage_month(($1::timestamptz AT TIME ZONE 'UTC')::date)")
-            .bind(day.to_sqlx())
-            .execute(conn)
-            .await?;
+        sqlx::query!(
+            "SELECT usage_month(($1::timestamptz AT TIME ZONE 'UTC')::date)",
+            day.to_sqlx() as _
+        )
+        .execute(conn)
+        .await?;
         Ok(())
     }
 }
 
 /// Acct-Terminate-Cause, RFC 2866 §5.10.
 const NAS_REBOOT: i32 = 11;
-
-const WRITE_SESSIONS: &str = "\
-    INSERT INTO session AS old (tenant_id, edge_id, updated_at, id, subscriber_id, \
-           subscription_id, nas_id, nas_name, username, mac, ip, acct_session_id, metering, \
-           down_kbps, up_kbps, revision, started_at, stopped_at, cause, \
-           down_bytes, up_bytes, down_packets, up_packets) \
-    SELECT $1, $2, $3, * \
-      FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[], $9::text[], \
-                  $10::text[], $11::inet[], $12::text[], $13::text[], $14::int[], $15::int[], \
-                  $16::bigint[], $17::timestamptz[], $18::timestamptz[], $19::int[], \
-                  $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[]) \
-    ON CONFLICT (tenant_id, id) DO UPDATE SET \
-           updated_at = excluded.updated_at, \
-           subscriber_id = coalesce(old.subscriber_id, excluded.subscriber_id), \
-           subscription_id = coalesce(old.subscription_id, excluded.subscription_id), \
-           nas_id = coalesce(old.nas_id, excluded.nas_id), \
-           nas_name = coalesce(old.nas_name, excluded.nas_name), \
-           username = coalesce(old.username, excluded.username), \
-           mac = coalesce(old.mac, excluded.mac), \
-           ip = coalesce(old.ip, excluded.ip), \
-           acct_session_id = coalesce(old.acct_session_id, excluded.acct_session_id), \
-           metering = coalesce(old.metering, excluded.metering), \
-           down_kbps = coalesce(old.down_kbps, excluded.down_kbps), \
-           up_kbps = coalesce(old.up_kbps, excluded.up_kbps), \
-           revision = coalesce(old.revision, excluded.revision), \
-           started_at = least(old.started_at, excluded.started_at), \
-           stopped_at = CASE WHEN old.lost THEN excluded.stopped_at \
-                             ELSE coalesce(old.stopped_at, excluded.stopped_at) END, \
-           cause = CASE WHEN old.lost THEN excluded.cause \
-                        ELSE coalesce(old.cause, excluded.cause) END, \
-           lost = false, \
-           down_bytes = greatest(old.down_bytes, excluded.down_bytes), \
-           up_bytes = greatest(old.up_bytes, excluded.up_bytes), \
-           down_packets = greatest(old.down_packets, excluded.down_packets), \
-           up_packets = greatest(old.up_packets, excluded.up_packets)";
 
 /// What the run's start of each session says; nothing where the run has none.
 fn said<T>(sessions: &[Settled<'_>], get: fn(&Started) -> Option<T>) -> Vec<Option<T>> {
@@ -474,16 +475,17 @@ fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn one(rows: u64) -> Result<(), StoreError> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::Rows { want: 1, rows }) }
+struct CursorRow {
+    next_seq: i64,
+    hash: Vec<u8>,
 }
 
-fn read_cursor(epoch: EpochId, (next_seq, hash): (i64, Vec<u8>)) -> Result<Cursor, StoreError> {
+fn read_cursor(epoch: EpochId, row: CursorRow) -> Result<Cursor, StoreError> {
     let corrupt =
         |column| StoreError::Corrupt { table: "journal_cursor", column, row: *epoch.as_uuid() };
     Ok(Cursor {
-        next_seq: u64::try_from(next_seq).map_err(|_| corrupt("next_seq"))?,
-        hash: hash.try_into().map_err(|_| corrupt("hash"))?,
+        next_seq: u64::try_from(row.next_seq).map_err(|_| corrupt("next_seq"))?,
+        hash: row.hash.try_into().map_err(|_| corrupt("hash"))?,
     })
 }
 

@@ -122,7 +122,7 @@ async fn an_edge_comes_in_under_its_own_name_until_it_is_revoked() {
 
     let mut inside = Edge::connect(&world, 1).await;
     world.run(format!("UPDATE edge SET revoked = true WHERE id = '{}'", id.as_uuid())).await;
-    world.office.cut_off(id).await;
+    world.office.cutter().cut_off(id).await;
     inside.cut_off().await;
     assert!(is_refused(Edge::open(address, id, &name, &world.secret, 2).await));
 }

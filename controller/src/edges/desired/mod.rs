@@ -114,7 +114,7 @@ impl Desk {
             }
             if let Err(error) = self.round().await {
                 // No retry here: the next round is the retry.
-                tracing::error!(error = %Chain(&error), "edges cannot be told what they should have");
+                tracing::error!(error = %Chain(&error), "edges are not told what they should have");
             }
         }
     }

@@ -17,11 +17,10 @@ use crate::{
 };
 
 pub(super) async fn tenants_with_edges(db: &Db) -> Result<Vec<TenantId>, StoreError> {
-    let rows: Vec<(Uuid,)> =
-        sqlx::query_as("SELECT DISTINCT tenant_id FROM edge WHERE NOT revoked ORDER BY 1")
-            .fetch_all(&db.ingest)
-            .await?;
-    Ok(rows.into_iter().map(|(tenant,)| TenantId::from_uuid(tenant)).collect())
+    let rows = sqlx::query!("SELECT DISTINCT tenant_id FROM edge WHERE NOT revoked ORDER BY 1",)
+        .fetch_all(&db.ingest)
+        .await?;
+    Ok(rows.into_iter().map(|row| TenantId::from_uuid(row.tenant_id)).collect())
 }
 
 /// One tenant's wishes, in its transaction.
@@ -34,7 +33,6 @@ pub(super) struct Wishes<'c> {
 /// A subscription and the revision of it that no edge has confirmed.
 pub(super) type Waiting = (Uuid, i64);
 
-#[derive(sqlx::FromRow)]
 struct NasRow {
     id: Uuid,
     edge_id: Uuid,
@@ -46,7 +44,6 @@ struct NasRow {
     require_message_authenticator: bool,
 }
 
-#[derive(sqlx::FromRow)]
 struct SubscriberRow {
     id: Uuid,
     subscription_id: Uuid,
@@ -64,29 +61,29 @@ impl Wishes<'_> {
     /// The edges that may come in, or one of them; kept until the transaction ends.
     #[tracing::instrument(name = "db.edge.have", skip_all, err)]
     pub(super) async fn edges(&mut self, one: Option<EdgeId>) -> Result<Vec<Have>, StoreError> {
-        let rows: Vec<(Uuid, i64, Option<String>, i64)> = sqlx::query_as(
+        let rows = sqlx::query!(
             "SELECT id, desired_revision, desired_hash, applied_revision FROM edge \
               WHERE tenant_id = $1 AND NOT revoked AND ($2::uuid IS NULL OR id = $2) \
               ORDER BY id FOR UPDATE",
+            self.tenant.as_uuid(),
+            one.map(|edge| *edge.as_uuid())
         )
-        .bind(self.tenant.as_uuid())
-        .bind(one.map(|edge| *edge.as_uuid()))
         .fetch_all(&mut *self.conn)
         .await?;
         rows.into_iter()
-            .map(|(id, revision, hash, applied_revision)| {
+            .map(|row| {
                 let number = |column, value| {
                     u64::try_from(value).map_err(|_| StoreError::Corrupt {
                         table: "edge",
                         column,
-                        row: id,
+                        row: row.id,
                     })
                 };
                 Ok(Have {
-                    edge: EdgeId::from_uuid(id),
-                    revision: number("desired_revision", revision)?,
-                    hash,
-                    applied_revision: number("applied_revision", applied_revision)?,
+                    edge: EdgeId::from_uuid(row.id),
+                    revision: number("desired_revision", row.desired_revision)?,
+                    hash: row.desired_hash,
+                    applied_revision: number("applied_revision", row.applied_revision)?,
                 })
             })
             .collect()
@@ -95,15 +92,15 @@ impl Wishes<'_> {
     #[tracing::instrument(name = "db.edge.wish", skip_all, fields(edge.id = %have.edge), err)]
     pub(super) async fn write(&mut self, have: &Have, pointer: &Pointer) -> Result<(), StoreError> {
         let number = |revision| i64::try_from(revision).unwrap_or(i64::MAX);
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET desired_revision = $3, desired_hash = $4 \
               WHERE tenant_id = $1 AND id = $2 AND desired_revision = $5",
+            self.tenant.as_uuid(),
+            have.edge.as_uuid(),
+            number(pointer.revision),
+            &pointer.hash,
+            number(have.revision)
         )
-        .bind(self.tenant.as_uuid())
-        .bind(have.edge.as_uuid())
-        .bind(number(pointer.revision))
-        .bind(&pointer.hash)
-        .bind(number(have.revision))
         .execute(&mut *self.conn)
         .await?;
         match done.rows_affected() {
@@ -118,14 +115,15 @@ impl Wishes<'_> {
         &mut self,
         edge: Option<EdgeId>,
     ) -> Result<Vec<(EdgeId, Nas)>, DesiredError> {
-        let rows: Vec<NasRow> = sqlx::query_as(
-            "SELECT id, edge_id, name, address::inet AS address, secret_sealed, enforce, vendor, \
-                    require_message_authenticator \
+        let rows = sqlx::query_as!(
+            NasRow,
+            "SELECT id, edge_id, name, address::inet AS \"address!\", secret_sealed, enforce, \
+                    vendor, require_message_authenticator \
                FROM nas \
               WHERE tenant_id = $1 AND NOT disabled AND ($2::uuid IS NULL OR edge_id = $2)",
+            self.tenant.as_uuid(),
+            edge.map(|edge| *edge.as_uuid())
         )
-        .bind(self.tenant.as_uuid())
-        .bind(edge.map(|edge| *edge.as_uuid()))
         .fetch_all(&mut *self.conn)
         .await
         .map_err(StoreError::from)?;
@@ -160,12 +158,13 @@ impl Wishes<'_> {
     /// Who may be on-line: a live subscription, and an account that is not closed.
     #[tracing::instrument(name = "db.subscriber.wanted", skip_all, err)]
     pub(super) async fn subscribers(&mut self) -> Result<Vec<Subscriber>, DesiredError> {
-        let rows: Vec<SubscriberRow> = sqlx::query_as(
+        let rows = sqlx::query_as!(
+            SubscriberRow,
             "SELECT who.id, what.id AS subscription_id, who.username, who.password_sealed, \
                     who.static_ip, \
                     ARRAY (SELECT mac FROM subscriber_device AS device \
                             WHERE device.tenant_id = who.tenant_id \
-                              AND device.subscriber_id = who.id) AS macs, \
+                              AND device.subscriber_id = who.id) AS \"macs!\", \
                     version.down_kbps, version.up_kbps, version.max_devices, \
                     version.idle_timeout_seconds \
                FROM subscriber AS who \
@@ -175,8 +174,8 @@ impl Wishes<'_> {
                JOIN plan_version AS version \
                  ON version.tenant_id = who.tenant_id AND version.id = what.plan_version_id \
               WHERE who.tenant_id = $1 AND who.status = 'active'",
+            self.tenant.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
         .fetch_all(&mut *self.conn)
         .await
         .map_err(StoreError::from)?;
@@ -218,13 +217,14 @@ impl Wishes<'_> {
 
     #[tracing::instrument(name = "db.subscription.waiting", skip_all, err)]
     pub(super) async fn subscriptions_waiting(&mut self) -> Result<Vec<Waiting>, StoreError> {
-        Ok(sqlx::query_as(
+        let rows = sqlx::query!(
             "SELECT id, desired_rev FROM subscription \
               WHERE tenant_id = $1 AND applied_rev < desired_rev ORDER BY id",
+            self.tenant.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
         .fetch_all(&mut *self.conn)
-        .await?)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.id, row.desired_rev)).collect())
     }
 
     #[tracing::instrument(name = "db.subscription.applied", skip_all, err)]
@@ -232,14 +232,14 @@ impl Wishes<'_> {
         &mut self,
         waiting: &[Waiting],
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query!(
             "UPDATE subscription AS s SET applied_rev = w.rev \
                FROM unnest($2::uuid[], $3::bigint[]) AS w (id, rev) \
               WHERE s.tenant_id = $1 AND s.id = w.id AND s.applied_rev < w.rev",
+            self.tenant.as_uuid(),
+            waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>() as _,
+            waiting.iter().map(|(_, rev)| *rev).collect::<Vec<_>>() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-        .bind(waiting.iter().map(|(_, rev)| *rev).collect::<Vec<_>>())
         .execute(&mut *self.conn)
         .await?;
         Ok(())

@@ -11,7 +11,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::{LookAgain, secret::SecretHash};
+use super::{LookAgain, office::Cutter, secret::SecretHash};
 use crate::{
     actor::Actor,
     audit, clock,
@@ -97,11 +97,12 @@ pub struct Edges {
     db: Db,
     seal: Seal,
     look_again: LookAgain,
+    cutter: Cutter,
 }
 
 impl Edges {
-    pub const fn new(db: Db, seal: Seal, look_again: LookAgain) -> Self {
-        Self { db, seal, look_again }
+    pub const fn new(db: Db, seal: Seal, look_again: LookAgain, cutter: Cutter) -> Self {
+        Self { db, seal, look_again, cutter }
     }
 
     pub async fn list(
@@ -167,6 +168,9 @@ impl Edges {
         record(&mut tx, actor, "edge.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         self.look_again.ring();
+        if after.revoked {
+            self.cutter.cut_off(id).await;
+        }
         Ok(after)
     }
 

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{super::secret::SecretHash, Known};
-use crate::db::StoreError;
+use crate::db::{StoreError, one};
 
 /// An edge that may come in, before its tenant is known.
 #[tracing::instrument(name = "db.edge.find", skip_all, fields(edge.id = %edge), err)]
@@ -20,14 +20,15 @@ pub(super) async fn find(
     conn: &mut PgConnection,
     edge: EdgeId,
 ) -> Result<Option<(TenantId, SecretHash)>, StoreError> {
-    let row: Option<(Uuid, Vec<u8>)> =
-        sqlx::query_as("SELECT tenant_id, secret_hash FROM edge WHERE id = $1 AND NOT revoked")
-            .bind(edge.as_uuid())
-            .fetch_optional(conn)
-            .await?;
-    row.map(|(tenant, hash)| {
-        let hash = hash.try_into().map_err(|_| corrupt(edge, "secret_hash"))?;
-        Ok((TenantId::from_uuid(tenant), SecretHash(hash)))
+    let row = sqlx::query!(
+        "SELECT tenant_id, secret_hash FROM edge WHERE id = $1 AND NOT revoked",
+        edge.as_uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        let hash = row.secret_hash.try_into().map_err(|_| corrupt(edge, "secret_hash"))?;
+        Ok((TenantId::from_uuid(row.tenant_id), SecretHash(hash)))
     })
     .transpose()
 }
@@ -39,15 +40,15 @@ pub(super) async fn by_tenant(
     edges: &BTreeSet<EdgeId>,
 ) -> Result<BTreeMap<TenantId, Vec<Uuid>>, StoreError> {
     let ids: Vec<Uuid> = edges.iter().map(|edge| *edge.as_uuid()).collect();
-    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+    let rows = sqlx::query!(
         "SELECT tenant_id, id FROM edge WHERE id = ANY ($1) AND NOT revoked ORDER BY id",
+        ids as _
     )
-    .bind(ids)
     .fetch_all(conn)
     .await?;
     let mut by_tenant: BTreeMap<_, Vec<Uuid>> = BTreeMap::new();
-    for (tenant, edge) in rows {
-        by_tenant.entry(TenantId::from_uuid(tenant)).or_default().push(edge);
+    for row in rows {
+        by_tenant.entry(TenantId::from_uuid(row.tenant_id)).or_default().push(row.id);
     }
     Ok(by_tenant)
 }
@@ -58,7 +59,6 @@ pub(super) struct Presences<'c> {
     pub(super) tenant: TenantId,
 }
 
-#[derive(sqlx::FromRow)]
 struct Row {
     birth: i64,
     online: bool,
@@ -71,12 +71,13 @@ struct Row {
 impl Presences<'_> {
     #[tracing::instrument(name = "db.edge.lock", skip_all, fields(edge.id = %edge), err)]
     pub(super) async fn lock(&mut self, edge: EdgeId) -> Result<Option<Known>, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
+        let row = sqlx::query_as!(
+            Row,
             "SELECT birth, online, epoch, applied_revision, desired_revision, desired_hash \
                FROM edge WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+            self.tenant.as_uuid(),
+            edge.as_uuid()
         )
-        .bind(self.tenant.as_uuid())
-        .bind(edge.as_uuid())
         .fetch_optional(&mut *self.conn)
         .await?;
         row.map(|row| {
@@ -109,18 +110,18 @@ impl Presences<'_> {
             "interfaces": birth.interfaces,
             "capabilities": birth.capabilities,
         });
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET online = true, birth = $3, epoch = $4, applied_revision = $5, \
                              last_seen = $6, state = $7 \
               WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_uuid(),
+            edge.as_uuid(),
+            claimed(birth.birth),
+            birth.epoch.as_uuid(),
+            claimed(birth.applied_revision),
+            now.to_sqlx() as _,
+            state
         )
-        .bind(self.tenant.as_uuid())
-        .bind(edge.as_uuid())
-        .bind(claimed(birth.birth))
-        .bind(birth.epoch.as_uuid())
-        .bind(claimed(birth.applied_revision))
-        .bind(now.to_sqlx())
-        .bind(state)
         .execute(&mut *self.conn)
         .await?;
         one(done.rows_affected())
@@ -134,14 +135,14 @@ impl Presences<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         // The broker heard of it now, and of the edge itself before.
-        let done = sqlx::query(
+        let done = sqlx::query!(
             "UPDATE edge SET online = false, birth = $3, last_seen = coalesce(last_seen, $4) \
               WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_uuid(),
+            edge.as_uuid(),
+            claimed(birth),
+            now.to_sqlx() as _
         )
-        .bind(self.tenant.as_uuid())
-        .bind(edge.as_uuid())
-        .bind(claimed(birth))
-        .bind(now.to_sqlx())
         .execute(&mut *self.conn)
         .await?;
         one(done.rows_affected())
@@ -153,12 +154,14 @@ impl Presences<'_> {
         edges: &[Uuid],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE edge SET last_seen = $3 WHERE tenant_id = $1 AND id = ANY ($2)")
-            .bind(self.tenant.as_uuid())
-            .bind(edges)
-            .bind(now.to_sqlx())
-            .execute(&mut *self.conn)
-            .await?;
+        sqlx::query!(
+            "UPDATE edge SET last_seen = $3 WHERE tenant_id = $1 AND id = ANY ($2)",
+            self.tenant.as_uuid(),
+            edges as _,
+            now.to_sqlx() as _
+        )
+        .execute(&mut *self.conn)
+        .await?;
         Ok(())
     }
 }
@@ -170,10 +173,6 @@ fn claimed(number: u64) -> i64 {
 
 fn number(edge: EdgeId, column: &'static str, value: i64) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| corrupt(edge, column))
-}
-
-fn one(rows: u64) -> Result<(), StoreError> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::Rows { want: 1, rows }) }
 }
 
 fn corrupt(edge: EdgeId, column: &'static str) -> StoreError {

@@ -12,21 +12,45 @@ use uuid::Uuid;
 use super::{Filter, Session, Which};
 use crate::db::StoreError;
 
-/// The list with one more condition, as a literal.
-macro_rules! concat_list {
-    ($more:literal) => {
-        concat!(
-            "SELECT * FROM session WHERE tenant_id = $1 ",
-            "AND ($2::uuid IS NULL OR id < $2) ",
-            "AND ($3::uuid IS NULL OR subscriber_id = $3) ",
-            "AND ($4::uuid IS NULL OR edge_id = $4) ",
-            $more,
-            " ORDER BY id DESC LIMIT $5"
+/// Rows of one tenant, with more conditions.
+macro_rules! read_sessions {
+    ($more:tt + $tail:tt, $($arg:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, edge_id, subscriber_id, subscription_id, nas_id, nas_name, username, mac, \
+                    ip, acct_session_id, metering, down_kbps, up_kbps, \
+                    started_at AS \"started_at: SqlTimestamp\", \
+                    stopped_at AS \"stopped_at: SqlTimestamp\", \
+                    cause, down_bytes, up_bytes, down_packets, up_packets, \
+                    updated_at AS \"updated_at: SqlTimestamp\" \
+               FROM session WHERE tenant_id = $1 AND "
+                + $more
+                + $tail,
+            $($arg),*
         )
     };
 }
 
-#[derive(sqlx::FromRow)]
+/// A part of a list, newest first.
+macro_rules! page_of {
+    ($more:tt, $tenant:expr, $before:expr, $subscriber:expr, $edge:expr, $limit:expr, $conn:expr) => {
+        read_sessions!(
+            $more
+                + "AND ($2::uuid IS NULL OR id < $2) \
+                   AND ($3::uuid IS NULL OR subscriber_id = $3) \
+                   AND ($4::uuid IS NULL OR edge_id = $4) \
+                 ORDER BY id DESC LIMIT $5",
+            $tenant.as_uuid(),
+            $before,
+            $subscriber,
+            $edge,
+            $limit
+        )
+        .fetch_all($conn)
+        .await?
+    };
+}
+
 struct Row {
     id: Uuid,
     edge_id: Uuid,
@@ -59,20 +83,19 @@ pub(super) async fn list(
     before: Option<SessionId>,
     limit: i64,
 ) -> Result<Vec<Session>, StoreError> {
+    let before = before.map(|id| *id.as_uuid());
+    let subscriber = filter.subscriber.map(|id| *id.as_uuid());
+    let edge = filter.edge.map(|id| *id.as_uuid());
     // One statement for each, so that live sessions are found by their own index.
-    let sql = match filter.which {
-        Which::Live => concat_list!("AND stopped_at IS NULL"),
-        Which::Past => concat_list!("AND stopped_at IS NOT NULL"),
-        Which::All => concat_list!(""),
+    let rows = match filter.which {
+        Which::Live => {
+            page_of!("stopped_at IS NULL ", tenant, before, subscriber, edge, limit, conn)
+        }
+        Which::Past => {
+            page_of!("stopped_at IS NOT NULL ", tenant, before, subscriber, edge, limit, conn)
+        }
+        Which::All => page_of!("true ", tenant, before, subscriber, edge, limit, conn),
     };
-    let rows: Vec<Row> = sqlx::query_as(sql)
-        .bind(tenant.as_uuid())
-        .bind(before.map(|id| *id.as_uuid()))
-        .bind(filter.subscriber.map(|id| *id.as_uuid()))
-        .bind(filter.edge.map(|id| *id.as_uuid()))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
     rows.into_iter().map(Session::try_from).collect()
 }
 
@@ -82,11 +105,8 @@ pub(super) async fn find(
     tenant: TenantId,
     id: SessionId,
 ) -> Result<Option<Session>, StoreError> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM session WHERE tenant_id = $1 AND id = $2")
-        .bind(tenant.as_uuid())
-        .bind(id.as_uuid())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        read_sessions!("id = $2" + "", tenant.as_uuid(), id.as_uuid()).fetch_optional(conn).await?;
     row.map(Session::try_from).transpose()
 }
 
