@@ -67,14 +67,14 @@ pub fn run() -> Result<()> {
         return Ok(());
     }
     for package in &PACKAGES {
-        println!("{}", package.build(&binaries)?.display());
+        let file = package.build(&binaries, &workspace::target().join("dist"))?;
+        println!("{}", file.display());
     }
     Ok(())
 }
 
 impl Package {
-    fn build(&self, binaries: &Path) -> Result<PathBuf> {
-        let dist = workspace::target().join("dist");
+    fn build(&self, binaries: &Path, dist: &Path) -> Result<PathBuf> {
         let tree = dist.join(self.name);
         if tree.exists() {
             fs::remove_dir_all(&tree).with_context(|| format!("remove {}", tree.display()))?;
@@ -145,3 +145,31 @@ fn write(file: &Path, text: &str, mode: u32) -> Result<()> {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_has_programs_units_and_settings_that_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for package in &PACKAGES {
+            for name in package.programs {
+                fs::copy("/bin/true", folder.path().join(name)).unwrap();
+            }
+            let file = package.build(folder.path(), &folder.path().join("dist")).unwrap();
+            let deb = |what| Command::new("dpkg-deb").arg(what).arg(&file).output().unwrap().stdout;
+            let contents = String::from_utf8(deb("--contents")).unwrap();
+            for name in package.programs {
+                assert!(contents.contains("-rwxr-xr-x root/root"), "{contents}");
+                assert!(contents.contains(&format!("./usr/bin/{name}\n")), "{contents}");
+            }
+            for (_, to) in package.files {
+                assert!(contents.contains(&format!("./{to}\n")), "{contents}");
+            }
+            let info = String::from_utf8(deb("--info")).unwrap();
+            assert!(info.contains(&format!("Package: {}", package.name)), "{info}");
+            assert!(info.contains("postinst"), "{info}");
+        }
+    }
+}

@@ -78,6 +78,8 @@ pub fn story() -> Result<(Provider, Report)> {
     }
     say("all three download at once");
     let down = together(&provider, &visits, Direction::Down)?;
+    let seen = provider.seen_live(visits.len())?;
+    say(&format!("the office sees {} sessions live, their counters moving", seen.len()));
     say("all three upload at once");
     let up = together(&provider, &visits, Direction::Up)?;
     say("they log out; asking wires, kernel, journal and database");

@@ -13,6 +13,7 @@ use crate::{
     lab::Counters,
     provider::{
         Household, Provider,
+        controller::number,
         edge::{Live, counters},
         traffic,
     },
@@ -97,6 +98,22 @@ impl Provider {
             own.next().with_context(|| format!("no session of {username}: {sessions:?}"))?;
         ensure!(own.next().is_none(), "more than one session of {username}: {sessions:?}");
         Ok(found.clone())
+    }
+
+    /// What the office's screens show, once they show `count` sessions that move.
+    pub fn seen_live(&self, count: usize) -> Result<Vec<Value>> {
+        let start = Instant::now();
+        loop {
+            let live = self.office.list("/api/sessions?state=live")?;
+            let moves = |it: &&Value| number(it, "/seen/down_bytes").is_ok_and(|bytes| bytes > 0);
+            if live.iter().filter(moves).count() == count {
+                return Ok(live);
+            }
+            if start.elapsed() > Duration::from_secs(10) {
+                bail!("the office should see {count} sessions that move: {live:?}");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Waits for silence, logs out, and asks everybody.
