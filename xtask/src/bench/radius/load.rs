@@ -54,6 +54,9 @@ pub(super) struct Load {
     requests: Vec<Vec<u8>>,
     ports: Vec<Port>,
     outstanding: usize,
+    /// Time between two requests; none: as fast as replies make room.
+    every: Option<Duration>,
+    due: Instant,
     is_echo: bool,
     replies: u64,
     lost: u64,
@@ -104,11 +107,19 @@ impl Load {
             requests,
             ports: (0..ports).map(port).collect::<Result<_>>()?,
             outstanding,
+            every: None,
+            due: Instant::now(),
             is_echo,
             replies: 0,
             lost: 0,
             waited: Vec::new(),
         })
+    }
+
+    /// From now on so many a second, whatever the server does.
+    pub(super) fn at(&mut self, per_second: Option<u32>) {
+        self.every = per_second.map(|rate| Duration::from_secs(1) / rate);
+        self.due = Instant::now();
     }
 
     /// Until the first reply.
@@ -184,6 +195,15 @@ impl Load {
     fn send(&mut self, at: usize) -> Result<()> {
         let port = self.ports.get_mut(at).context("no such port")?;
         while port.outstanding < self.outstanding {
+            // With a rate, a request is late from the moment in which it should have been sent.
+            let mut sent = Instant::now();
+            if let Some(every) = self.every {
+                if self.due > sent {
+                    return Ok(());
+                }
+                sent = self.due;
+                self.due += every;
+            }
             let request = self.requests.get_mut(port.next).context("no such request")?;
             if self.kind == Kind::Accounting && port.round > 0 {
                 // The counters of a session grow.
@@ -198,7 +218,7 @@ impl Load {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error).context("cannot send"),
                 }
-                *slot = Some((Instant::now(), *packet.authenticator()));
+                *slot = Some((sent, *packet.authenticator()));
                 port.outstanding += 1;
             }
             port.next += 1;
