@@ -120,3 +120,17 @@ async fn an_edge_that_was_revoked_by_hand_is_cut_off_when_it_speaks() {
     edge.cut_off().await;
     assert_eq!(world.ask("SELECT online FROM edge").await, "false");
 }
+
+/// The edge says it once; the database is back later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_birth_while_the_database_is_away_is_noted_when_it_is_back() {
+    let world = World::new(Kind::Embedded).await;
+    let edge = Edge::connect(&world, 1).await;
+    world.run("ALTER TABLE edge RENAME TO edge_away".to_owned()).await;
+    edge.be_born(1, EpochId::from_uuid(Uuid::now_v7()), 3).await;
+    edge.say(Leaf::State, &State::Offline { birth: 1 }).await;
+    edge.be_born(2, EpochId::from_uuid(Uuid::now_v7()), 4).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.run("ALTER TABLE edge_away RENAME TO edge".to_owned()).await;
+    world.until(LIFE, "t 2 4").await;
+}

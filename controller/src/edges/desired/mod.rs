@@ -106,16 +106,20 @@ pub fn hash(nas: &[Nas], subscribers: &[Subscriber]) -> String {
 impl Desk {
     /// Runs when told, and every minute in case nobody told.
     pub async fn run(self) {
-        let mut every_minute = tokio::time::interval(ROUND);
+        let mut wait = Duration::ZERO;
         loop {
-            tokio::select! {
-                () = self.look_again.heard() => {}
-                _ = every_minute.tick() => {}
-            }
-            if let Err(error) = self.round().await {
-                // No retry here: the next round is the retry.
-                tracing::error!(error = %Chain(&error), "edges are not told what they should have");
-            }
+            // Rung or not: the same is done.
+            let _ = tokio::time::timeout(wait, self.look_again.heard()).await;
+            wait = match self.round().await {
+                Ok(()) => ROUND,
+                Err(error) => {
+                    tracing::error!(
+                        error = %Chain(&error),
+                        "edges are not told what they should have"
+                    );
+                    RETRY
+                }
+            };
         }
     }
 
@@ -222,6 +226,7 @@ impl Desk {
 }
 
 const ROUND: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

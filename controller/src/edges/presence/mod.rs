@@ -142,6 +142,17 @@ impl Births {
         self.inner.news.notify_one();
     }
 
+    /// It could not be written: once more, before what was said since.
+    fn again(&self, edge: EdgeId, unwritten: impl DoubleEndedIterator<Item = Heard>) {
+        let mut said = self.lock();
+        let states = said.states.entry(edge).or_default();
+        for heard in unwritten.rev() {
+            if states.len() < STATES_PER_EDGE {
+                states.push_front(heard);
+            }
+        }
+    }
+
     /// Something came from there.
     pub fn seen(&self, edge: EdgeId) {
         self.lock().seen.insert(edge);
@@ -169,14 +180,10 @@ impl Registrar {
         let mut write_seen = tokio::time::interval(SEEN_EVERY);
         loop {
             tokio::select! {
-                () = births.inner.news.notified() => {
-                    let states = std::mem::take(&mut births.lock().states);
-                    for (edge, heard) in states {
-                        for heard in heard {
-                            self.note(edge, heard).await;
-                        }
-                    }
-                }
+                () = births.inner.news.notified() => if !self.write_states(&births).await {
+                    tokio::time::sleep(RETRY).await;
+                    births.inner.news.notify_one();
+                },
                 _ = write_seen.tick() => {
                     let seen = std::mem::take(&mut births.lock().seen);
                     if let Err(error) = self.write_seen(&seen).await {
@@ -187,14 +194,24 @@ impl Registrar {
         }
     }
 
-    async fn note(&self, edge: EdgeId, heard: Heard) {
-        if let Err(error) = self.try_note(edge, heard).await {
-            // The edge's next birth, or the controller's next connection, says it again.
-            tracing::error!(edge.id = %edge, error = %Chain(&error), "a state is not noted");
+    /// False when something is left to write.
+    async fn write_states(&self, births: &Births) -> bool {
+        let states = std::mem::take(&mut births.lock().states);
+        let mut all = true;
+        for (edge, heard) in states {
+            let mut heard = heard.into_iter();
+            while let Some(next) = heard.next() {
+                let Err(error) = self.try_note(edge, &next).await else { continue };
+                tracing::error!(edge.id = %edge, error = %Chain(&error), "a state is not noted");
+                births.again(edge, std::iter::once(next).chain(heard));
+                all = false;
+                break;
+            }
         }
+        all
     }
 
-    async fn try_note(&self, edge: EdgeId, heard: Heard) -> Result<(), StoreError> {
+    async fn try_note(&self, edge: EdgeId, heard: &Heard) -> Result<(), StoreError> {
         let Some(tenant) = tenant_of(&self.db, edge).await? else {
             tracing::warn!(edge.id = %edge, "{edge} is not served and says its state");
             self.cutter.cut_off(edge).await;
@@ -207,20 +224,20 @@ impl Registrar {
         else {
             return Ok(());
         };
-        match heard.state {
+        match &heard.state {
             State::Offline { birth } => {
-                presences.write_death(edge, birth, now).await?;
+                presences.write_death(edge, *birth, now).await?;
                 tx.commit().await?;
                 self.live.forget(edge);
                 tracing::info!(edge.id = %edge, "{edge} is off-line");
             }
             State::Online(birth) => {
-                presences.write_birth(edge, &birth, now).await?;
+                presences.write_birth(edge, birth, now).await?;
                 tx.commit().await?;
                 if !known.online || birth.birth != known.birth {
                     tracing::info!(edge.id = %edge, "{edge} is on-line");
                 }
-                self.answer(tenant, edge, &known, &birth, heard.retained).await?;
+                self.answer(tenant, edge, &known, birth, heard.retained).await?;
             }
         }
         Ok(())
@@ -281,6 +298,8 @@ impl Registrar {
 
 /// A birth, a death and what came between.
 const STATES_PER_EDGE: usize = 8;
+/// The database is away.
+const RETRY: Duration = Duration::from_secs(1);
 /// Screens call an edge stale after two missed keep-alives.
 const SEEN_EVERY: Duration = Duration::from_secs(15);
 
