@@ -60,6 +60,7 @@ pub fn binaries() -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("KENNET_BIN_DIR") {
         return Ok(PathBuf::from(dir));
     }
-    run(cargo().args(["build", "--quiet", "-p", "controller", "-p", "edge-agent", "--bins"]))?;
+    // The packages that tests are built with too: another choice would build all again.
+    run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
     Ok(target().join("debug"))
 }

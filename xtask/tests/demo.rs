@@ -13,10 +13,14 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use xtask::{lab::sweep, workspace};
+use xtask::{
+    lab::{self, sweep},
+    workspace,
+};
 
 #[test]
 fn three_subscribers_on_three_plans_get_what_they_pay_for_to_the_byte() -> Result<()> {
+    let _alone = lab::alone()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("report.json");
     let mut demo = demo(&["--once", "--report", &file.display().to_string()])?;
@@ -50,6 +54,7 @@ fn three_subscribers_on_three_plans_get_what_they_pay_for_to_the_byte() -> Resul
 
 #[test]
 fn ctrl_c_in_the_middle_removes_everything() -> Result<()> {
+    let _alone = lab::alone()?;
     let mut demo = demo(&[])?;
     let name = lab_of(&demo);
     // As late as the traffic, so that there is everything to remove.

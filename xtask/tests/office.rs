@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use xtask::{
     demo::report::near,
-    lab::Offload,
+    lab::{self, Offload},
     provider::{
         HOME, Messages, OFFICE, Person, Provider, SMALL,
         controller::text,
@@ -37,6 +37,7 @@ const PEOPLE: [Person; 2] = [
 
 #[test]
 fn a_change_at_the_office_reaches_sessions_that_are_on_line() -> Result<()> {
+    let _alone = lab::alone()?;
     let provider = Provider::open(&PEOPLE, Messages::Embedded, Offload::Off)?;
     let visit = provider.arrive(0)?;
     let office = &provider.office;
@@ -71,6 +72,7 @@ fn a_change_at_the_office_reaches_sessions_that_are_on_line() -> Result<()> {
 
 #[test]
 fn a_session_that_the_office_ends_is_out_of_the_kernel_and_in_the_books() -> Result<()> {
+    let _alone = lab::alone()?;
     let provider =
         Provider::open(&[Person { plan: HOME, ..PEOPLE[0] }], Messages::Embedded, Offload::Off)?;
     let visit = provider.arrive(0)?;

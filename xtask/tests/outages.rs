@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 use xtask::{
-    lab::{Cut, Offload},
+    lab::{self, Cut, Offload},
     provider::{
         HOME, Messages, Person, Provider,
         traffic::{Direction, Family, Goodput, Transfer},
@@ -40,6 +40,7 @@ const PEOPLE: [Person; 2] = [
 
 #[test]
 fn kill_9_of_the_edge_in_a_transfer_loses_no_byte_and_no_second_of_shaping() -> Result<()> {
+    let _alone = lab::alone()?;
     let mut provider = Provider::open(&PEOPLE, Messages::Embedded, Offload::Off)?;
     let visit = provider.arrive(0)?;
     let seat = visit.household.seat.clone();
@@ -138,6 +139,7 @@ fn outage(
     begin: impl FnOnce(&mut Provider) -> Result<()>,
     end: impl FnOnce(&mut Provider) -> Result<()>,
 ) -> Result<()> {
+    let _alone = lab::alone()?;
     let mut provider = Provider::open(&PEOPLE, messages, Offload::Off)?;
     let long = provider.arrive(0)?;
     moves(&provider, &long, Direction::Down)?;

@@ -8,7 +8,7 @@ use std::{net::UdpSocket, thread, time::Duration};
 use anyhow::{Result, anyhow, ensure};
 use xtask::{
     demo::report::near,
-    lab::{Counters, Lab, Network, Offload, Seat},
+    lab::{self, Counters, Lab, Network, Offload, Seat},
     provider::{
         edge::{Edge, Orders},
         radclient::{Nas, Password},
@@ -49,6 +49,7 @@ fn ten_and_fifty_megabits_within_five_percent_both_ways_with_super_packets() -> 
 }
 
 fn shaped(offload: Offload) -> Result<()> {
+    let _alone = lab::alone()?;
     let binaries = workspace::binaries()?;
     let lab = Lab::new()?;
     lab.keep_logs(true);

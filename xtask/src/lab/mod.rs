@@ -9,7 +9,7 @@
 //! Start at [`network`], which has the topology.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -165,6 +165,14 @@ impl Drop for Lab {
         drop(self.warden.stdin.take());
         let _it_has_nothing_left_to_do = self.warden.wait();
     }
+}
+
+/// Until the file is dropped, no other test on this machine measures.
+pub fn alone() -> Result<File> {
+    let path = sweep::folder().join("kennet-lab.lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
 }
 
 /// A lab for people to look around in.

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     lab::{Lab, Process},
-    provider::controller::free_port,
+    provider::controller::free_ports,
 };
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Broker {
 impl Broker {
     pub fn start(lab: &Lab) -> Result<Self> {
         let folder = lab.folder("mosquitto")?;
-        let address = free_port()?;
+        let [address] = free_ports()?;
         let config = folder.join("mosquitto.conf");
         // As root it would drop to a user of its own, who cannot write here.
         let text = format!(

@@ -36,8 +36,8 @@ impl Controller {
     /// Starts it with its own Postgres and, without `broker`, with its own broker.
     pub fn start(lab: &Lab, binaries: &Path, broker: Option<SocketAddr>) -> Result<Self> {
         let data = lab.folder("controller")?;
-        let http = free_port()?;
-        let mqtt = broker.map_or_else(free_port, Ok)?;
+        let [http, own] = free_ports()?;
+        let mqtt = broker.unwrap_or(own);
         let mut arguments = vec![
             "--data-dir".to_owned(),
             data.display().to_string(),
@@ -157,10 +157,16 @@ pub fn number(value: &Value, pointer: &str) -> Result<u64> {
     number.with_context(|| format!("no number at {pointer} in {value}"))
 }
 
-/// A loopback port that was free just now.
-pub fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a port")?;
-    Ok(listener.local_addr()?)
+/// Loopback ports that were free just now, each another.
+pub fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
+    let mut held = Vec::new();
+    let mut ports = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(*port).context("cannot find a free port")?;
+        *port = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn find(folder: &Path, name: &str, depth: usize) -> Option<PathBuf> {
