@@ -13,6 +13,7 @@ pub mod actor;
 pub mod app;
 pub mod audit;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod db;
 pub mod demo;

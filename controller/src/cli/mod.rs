@@ -1,0 +1,71 @@
+//! The command line over the REST API. It decides nothing: it asks, and prints the answer.
+//!
+//! [`commands`] says which commands there are, [`run`] what each asks; [`client`] asks, [`table`]
+//! prints.
+
+mod client;
+mod commands;
+mod login;
+mod run;
+mod table;
+
+use std::{io, path::PathBuf};
+
+use serde_json::Value;
+
+pub use self::commands::Cli;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("not logged in: `kennet login URL EMAIL`")]
+    NotLoggedIn,
+    #[error("cannot {attempt} {}", path.display())]
+    File { attempt: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is not a login: log in again", .0.display())]
+    NotALogin(PathBuf),
+    #[error("there is no HOME to keep the login in: set KENNET_LOGIN_FILE")]
+    NoHome,
+    #[error("cannot read the password")]
+    Password(#[source] io::Error),
+    #[error("cannot ask {url}")]
+    Ask { url: String, source: reqwest::Error },
+    #[error("{url} answered something that is not JSON ({status})")]
+    NotJson { url: String, status: u16, source: reqwest::Error },
+    #[error("{}", describe(.0))]
+    Problem(Value),
+    #[error("there is no plan `{0}`")]
+    NoSuchPlan(String),
+    #[error("the answer has no `{0}`")]
+    Lacks(&'static str),
+    #[error("cannot print")]
+    Print(#[source] io::Error),
+}
+
+/// The title of a problem, and what is wrong with which field.
+fn describe(problem: &Value) -> String {
+    let text = |pointer: &str| problem.pointer(pointer).and_then(Value::as_str);
+    let mut lines = vec![text("/title").unwrap_or("the controller refused").to_owned()];
+    let errors = problem.pointer("/errors").and_then(Value::as_array);
+    for error in errors.into_iter().flatten() {
+        let word = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or("?");
+        lines.push(format!("  {}: {}", word("field"), word("message")));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_fields() {
+        let problem = json!({
+            "title": "some fields do not fit",
+            "errors": [{ "field": "msisdn", "message": "expected a mobile number" }],
+        });
+        let error = CliError::Problem(problem);
+        assert_eq!(error.to_string(), "some fields do not fit\n  msisdn: expected a mobile number");
+    }
+}
