@@ -1,6 +1,10 @@
 //! `kennet-controller`: settings (exit 64) → logs → start (exit 1) → wait for a signal → stop.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -133,33 +137,34 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
 async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> anyhow::Result<()> {
     let app = App::new(settings, storage.db.clone())?;
-    let (password, _made) = arguments.password.read()?;
-    let seeded = demo::seed(&app, arguments.email, password).await?;
+    let (password, made) = arguments.password.read()?;
+    let mut seeded = demo::seed(&app, arguments.email, password).await?;
+    if !made {
+        // Whoever chose it knows it.
+        seeded.owner.password = None;
+    }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&seeded)?);
-        return Ok(());
+        return say(&serde_json::to_string_pretty(&seeded)?);
     }
-    println!("tenant {} ({})", seeded.tenant.slug, seeded.tenant.id);
-    match &seeded.owner.password {
+    let mut lines = vec![format!("tenant {} ({})", seeded.tenant.slug, seeded.tenant.id)];
+    lines.push(match &seeded.owner.password {
         Some(password) => {
-            println!("owner {} with the password {}", seeded.owner.email, password.expose());
+            format!("owner {} with the password {}", seeded.owner.email, password.expose())
         }
-        None => println!("owner {}, with the password that it had", seeded.owner.email),
-    }
-    for plan in &seeded.plans {
-        println!("plan {}: {} kbit/s down, {} up", plan.code, plan.down_kbps, plan.up_kbps);
-    }
-    for who in &seeded.subscribers {
+        None => format!("owner {}", seeded.owner.email),
+    });
+    lines.extend(seeded.plans.iter().map(|plan| {
+        format!("plan {}: {} kbit/s down, {} up", plan.code, plan.down_kbps, plan.up_kbps)
+    }));
+    lines.extend(seeded.subscribers.iter().map(|who| {
         let demo::SeededSubscriber { username, password, account_no, plan, .. } = who;
-        println!("subscriber {username}: password {password}, account {account_no}, plan {plan}");
-    }
-    Ok(())
+        format!("subscriber {username}: password {password}, account {account_no}, plan {plan}")
+    }));
+    say(&lines.join("\n"))
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
 async fn add_operator(
     settings: &Settings,
     storage: &Storage,
@@ -179,11 +184,20 @@ async fn add_operator(
     let new = NewOperator { email, name, role, password };
     let actor = Actor::command_line(tenant);
     let operator = app.operators().create(&actor, None, new).await?.value;
-    println!("{} {} ({})", operator.id, operator.email, operator.role.as_str());
+    let mut text = format!("{} {} ({})", operator.id, operator.email, operator.role.as_str());
     if made {
-        println!("password {}", secret.expose());
+        text.push_str("\npassword ");
+        text.push_str(secret.expose());
     }
-    Ok(())
+    say(&text)
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        // `… | head` is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot print"),
+    }
 }
 
 impl PasswordFrom {

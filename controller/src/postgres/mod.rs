@@ -93,9 +93,9 @@ impl Cluster {
         if made_by.is_none() {
             initdb(&programs, &owner, data_dir, &cluster_dir, &password).await?;
         }
-        process::end_leftover(&cluster_dir).await?;
-
         let socket_dir = socket_dir(data_dir, &owner)?;
+        process::end_leftover(&cluster_dir, &socket_dir).await?;
+
         let launch = process::Launch {
             program: programs.postgres(),
             owner,
@@ -153,9 +153,10 @@ impl Cluster {
 
     async fn restart(&self, child: &mut Postmaster) -> Result<(), ClusterError> {
         // Its backends may outlive a killed postmaster for a moment and hold its memory.
-        process::end_leftover(&self.inner.launch.cluster_dir).await?;
-        *child = self.inner.launch.start()?;
-        wait_ready(&self.inner.launch, child, &self.inner.options).await
+        let launch = &self.inner.launch;
+        process::end_leftover(&launch.cluster_dir, &launch.socket_dir).await?;
+        *child = launch.start()?;
+        wait_ready(launch, child, &self.inner.options).await
     }
 
     /// Stops Postgres: open transactions are rolled back, everything committed is on disk.

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    slice,
     time::Duration,
 };
 
@@ -73,31 +74,61 @@ impl Postmaster {
     }
 }
 
-/// Stops the postmaster that a killed controller left running in `cluster_dir`.
+/// Stops what an earlier run left running in `cluster_dir`.
 ///
-/// Its open transactions have nobody who waits for them, and a child can be watched.
-pub(super) async fn end_leftover(cluster_dir: &Path) -> Result<(), ClusterError> {
-    let Some(pid) = running(cluster_dir) else { return Ok(()) };
-    tracing::warn!(process = pid, "stopping the Postgres that an earlier run left behind");
+/// The postmaster of a killed controller goes on; its transactions have nobody who waits for
+/// them. The backends of a killed postmaster go on for a moment, and hold its memory.
+pub(super) async fn end_leftover(
+    cluster_dir: &Path,
+    socket_dir: &Path,
+) -> Result<(), ClusterError> {
+    let file = cluster_dir.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
+    let postmaster = text.lines().next().and_then(|line| line.trim().parse().ok());
+    let mut left = running(cluster_dir);
+    if !left.is_empty() {
+        tracing::warn!(processes = ?left, "stopping the Postgres that an earlier run left behind");
+    }
     for (signal, grace) in STOP {
-        let _gone = kill(Pid::from_raw(pid), signal);
+        let targets: &[i32] = match &postmaster {
+            Some(postmaster) if left.contains(postmaster) => slice::from_ref(postmaster),
+            Some(_) | None => &left,
+        };
+        for pid in targets {
+            // It may be gone by now, which is as good.
+            let _gone = kill(Pid::from_raw(*pid), signal);
+        }
         let give_up = Instant::now() + grace;
-        while Instant::now() < give_up {
-            if running(cluster_dir) != Some(pid) {
-                return Ok(());
-            }
+        while !left.is_empty() && Instant::now() < give_up {
             sleep(POLL).await;
+            left = running(cluster_dir);
         }
     }
-    Err(ClusterError::Stuck(pid))
+    if let Some(pid) = left.first() {
+        return Err(ClusterError::Stuck(*pid));
+    }
+    // Nobody runs here, whoever has that number now: a stranger, or a dead process that nobody
+    // has waited for. Postgres takes either for a running one.
+    for file in [file, socket_dir.join(SOCKET_LOCK)] {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(files("remove", &file)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
-/// The postmaster of this very folder: a number in a file alone may by now be another process.
-fn running(cluster_dir: &Path) -> Option<i32> {
-    let text = fs::read_to_string(cluster_dir.join("postmaster.pid")).ok()?;
-    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-    let cwd = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (cwd == cluster_dir).then_some(pid)
+/// The processes of this very cluster: all of them work in its folder. A number in a file alone
+/// may by now be another process.
+fn running(cluster_dir: &Path) -> Vec<i32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let works_here = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster_dir)
+    };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(works_here).collect()
 }
 
 /// The last words, for the error of a Postgres that did not start.
@@ -119,6 +150,7 @@ fn rotate(log: &Path) -> Result<(), ClusterError> {
     }
 }
 
+const SOCKET_LOCK: &str = ".s.PGSQL.5432.lock";
 /// On the command line, so that they hold whatever a file in the cluster says.
 const SETTINGS: [&str; 10] = [
     "port=5432",

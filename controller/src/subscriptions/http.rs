@@ -104,7 +104,7 @@ async fn update(
 
 /// Moves a subscription to another state: `activate`, `suspend`, `resume`, `expire`, `cancel`.
 #[utoipa::path(post, path = "/api/subscriptions/{id}/{verb}", tag = "subscriptions",
-    params(("id" = String, Path), ("verb" = VerbWord, Path)), request_body = ReasonBody,
+    params(("id" = String, Path), ("verb" = inline(VerbWord), Path)), request_body = ReasonBody,
     responses((status = 200, body = SubscriptionView), (status = 409, body = Problem)))]
 async fn change_state(
     State(subscriptions): State<Subscriptions>,

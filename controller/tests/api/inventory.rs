@@ -1,0 +1,98 @@
+//! Edges, NASes and access points.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn the_secret_of_an_edge_is_told_once() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let body = || Some(json!({ "name": "north", "site": "the hill" }));
+    let key = [("idempotency-key", "the-first-edge")];
+    let made = owner.ask("POST", "/api/network/edges", &key, body()).await.is(201);
+    let secret = made.text("/secret");
+    assert_eq!(secret.len(), 43);
+    // Who did not hear the answer asks again and is told the same.
+    let again = owner.ask("POST", "/api/network/edges", &key, body()).await.is(201);
+    assert_eq!(again.body["secret"], secret.as_str());
+    assert_eq!(again.body["id"], made.body["id"]);
+    let path = format!("/api/network/edges/{}", made.text("/id"));
+    let shown = owner.get(&path).await.is(200);
+    assert_eq!(shown.body.get("secret"), None);
+    assert_eq!(shown.body["online"], false);
+
+    let hash = || async {
+        let hash = sqlx::query_scalar("SELECT secret_hash FROM edge");
+        let hash: Vec<u8> = hash.fetch_one(&world.admin).await.unwrap();
+        hash
+    };
+    assert_eq!(hash().await, Sha256::digest(secret.as_bytes()).to_vec());
+    let renewed = owner.ask("POST", &format!("{path}/secret"), &[], None).await.is(200);
+    assert_ne!(renewed.text("/secret"), secret);
+    assert_eq!(hash().await, Sha256::digest(renewed.text("/secret").as_bytes()).to_vec());
+    let told = "SELECT count(*) FROM audit_log WHERE object_kind = 'edge'";
+    assert_eq!(world.count(told).await, 2);
+    owner.patch(&path, "\"1\"", json!({ "revoked": true })).await.is(200);
+    owner.post("/api/network/edges", json!({ "name": "north" })).await.problem(409, "name-taken");
+}
+
+#[tokio::test]
+async fn a_nas_belongs_to_an_edge_and_hides_its_secret() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let edge = owner.edge().await;
+    let body = json!({ "edge": edge, "name": "lab", "address": "10.0.0.0/24",
+                       "secret": "testing123", "enforce": "edge", "vendor": "mikrotik" });
+    let made = owner.post("/api/network/nas", body.clone()).await.is(201);
+    assert!(!made.body.to_string().contains("testing123"));
+    assert_eq!(made.body["require_message_authenticator"], true);
+    let with = |key: &str, value: Value| {
+        let mut body = body.clone();
+        body["name"] = json!("other");
+        body["address"] = json!("10.1.0.0/24");
+        body[key] = value;
+        body
+    };
+    for (key, value, status, kind) in [
+        ("name", json!("lab"), 409, "name-taken"),
+        ("address", json!("10.0.0.0/24"), 409, "address-taken"),
+        ("address", json!("10.0.0.1/24"), 422, "invalid-fields"),
+        ("edge", json!(format!("edge_{}", "0".repeat(32))), 422, "invalid-fields"),
+        ("secret", json!(""), 422, "invalid-fields"),
+        ("vendor", json!("acme"), 422, "invalid-fields"),
+    ] {
+        owner.post("/api/network/nas", with(key, value)).await.problem(status, kind);
+    }
+    let path = format!("/api/network/nas/{}", made.text("/id"));
+    let sealed = || async {
+        let sealed = sqlx::query_scalar("SELECT secret_sealed FROM nas");
+        let sealed: Vec<u8> = sealed.fetch_one(&world.admin).await.unwrap();
+        sealed
+    };
+    let before = sealed().await;
+    assert!(!before.windows(10).any(|window| window == b"testing123"));
+    let change = json!({ "secret": "another one", "address": "2001:db8::/32" });
+    let changed = owner.patch(&path, "\"1\"", change).await.is(200);
+    assert_eq!(changed.body["address"], "2001:db8::/32");
+    assert_ne!(sealed().await, before);
+}
+
+#[tokio::test]
+async fn an_access_point_may_belong_to_a_nas() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let edge = owner.edge().await;
+    let nas = json!({ "edge": edge, "name": "lab", "address": "10.0.0.1", "secret": "s" });
+    let nas = owner.post("/api/network/nas", nas).await.is(201).text("/id");
+    let body = json!({ "name": "roof", "mac": "02-00-00-00-00-01", "nas": nas });
+    let made = owner.post("/api/network/access-points", body.clone()).await.is(201);
+    assert_eq!(made.body["mac"], "02:00:00:00:00:01");
+    owner.post("/api/network/access-points", body).await.problem(409, "mac-taken");
+    let path = format!("/api/network/access-points/{}", made.text("/id"));
+    let free = owner.patch(&path, "\"1\"", json!({ "nas": null })).await.is(200);
+    assert_eq!(free.body["nas"], Value::Null);
+    let nobody = json!({ "nas": format!("nas_{}", "0".repeat(32)) });
+    owner.patch(&path, "\"2\"", nobody).await.problem(422, "invalid-fields");
+}

@@ -1,0 +1,12 @@
+//! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
+
+#[path = "../edges/cluster.rs"]
+mod cluster;
+mod inventory;
+mod isolation;
+mod logins;
+mod processes;
+mod routes;
+mod subscribers;
+mod subscriptions;
+mod world;

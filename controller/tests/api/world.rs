@@ -1,0 +1,233 @@
+//! A controller that serves, and a client that asks it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use controller::{
+    app::App,
+    db::Db,
+    settings::{Flags, Settings},
+};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use shared::daemon::Life;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::cluster::Shared;
+
+/// Everything stops when it is dropped.
+pub(crate) struct World {
+    pub(crate) app: App,
+    pub(crate) db: Db,
+    /// Superuser: what row level security hides is there.
+    pub(crate) admin: PgPool,
+    pub(crate) url: String,
+    http: reqwest::Client,
+    life: Life,
+    _cluster: Arc<Shared>,
+    _folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.life.ask_to_stop();
+    }
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Reply {
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+
+    /// A problem of this type.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, kind: &str) -> Self {
+        assert_eq!(self.text("/type"), kind, "{}", self.body);
+        assert_eq!(self.body.pointer("/status"), Some(&Value::from(status)));
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        self.is(status)
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        let text = self.body.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("no text at {pointer} in {}", self.body)).to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}"));
+        value.to_str().expect("visible")
+    }
+
+    #[track_caller]
+    pub(crate) fn etag(&self) -> String {
+        self.header("etag").to_owned()
+    }
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Flags)) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let cluster = tokio::task::spawn_blocking(Shared::get).await.expect("it does not panic");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = cluster.make_database().await;
+        let admin = PgPoolOptions::new()
+            .max_connections(2)
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    sqlx::query("SET search_path = kennet").execute(conn).await.map(drop)
+                })
+            })
+            .connect_with(options.clone())
+            .await
+            .expect("a superuser's connection");
+        let db = Db::open(&options);
+        let data_dir = folder.path().to_str().expect("a path in UTF-8").to_owned();
+        let mut flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        change(&mut flags);
+        let settings = Settings::read(&flags).expect("settings");
+        let app = App::new(&settings, db.clone()).expect("an app");
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let service = app.clone().router().into_make_service_with_connect_info::<SocketAddr>();
+        let life = Life::default();
+        life.spawn_short(async move {
+            axum::serve(listener, service).await.expect("it serves");
+        });
+        let http = reqwest::Client::new();
+        Self { app, db, admin, url, http, life, _cluster: cluster, _folder: folder }
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Reply {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("a body");
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Reply { status, headers, body }
+    }
+
+    /// The first tenant, and its owner at a desk.
+    pub(crate) async fn owner(&self) -> Staff<'_> {
+        let reply = self.register("First", "owner@first.example").await.is(201);
+        self.staff(&reply.text("/token"))
+    }
+
+    pub(crate) async fn register(&self, tenant: &str, email: &str) -> Reply {
+        let body = json!({
+            "tenant": tenant, "name": "Olive Owner", "email": email, "password": PASSWORD,
+        });
+        self.ask("POST", "/api/auth/register", &[], Some(body)).await
+    }
+
+    pub(crate) async fn login(&self, email: &str, password: &str) -> Reply {
+        let body = json!({ "email": email, "password": password });
+        self.ask("POST", "/api/auth/login", &[], Some(body)).await
+    }
+
+    pub(crate) fn staff(&self, token: &str) -> Staff<'_> {
+        Staff { world: self, bearer: format!("Bearer {token}") }
+    }
+
+    /// One number that a superuser reads.
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.admin).await.expect("a number")
+    }
+}
+
+/// Somebody who is logged in.
+pub(crate) struct Staff<'w> {
+    world: &'w World,
+    bearer: String,
+}
+
+impl<'w> Staff<'w> {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Reply {
+        let mut all = vec![("authorization", self.bearer.as_str())];
+        all.extend_from_slice(headers);
+        self.world.ask(method, path, &all, body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path, &[], None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.ask("POST", path, &[], Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, etag: &str, body: Value) -> Reply {
+        self.ask("PATCH", path, &[("if-match", etag)], Some(body)).await
+    }
+
+    /// Adds a colleague, and logs them in.
+    pub(crate) async fn hire(&self, role: &str) -> Staff<'w> {
+        let email = format!("{role}@first.example");
+        let body = json!({ "email": email, "name": role, "role": role, "password": PASSWORD });
+        self.post("/api/operators", body).await.is(201);
+        let reply = self.world.login(&email, PASSWORD).await.is(200);
+        self.world.staff(&reply.text("/token"))
+    }
+
+    pub(crate) async fn subscriber(&self, username: &str) -> String {
+        let body = json!({ "username": username, "full_name": "A Name", "password": "radius" });
+        self.post("/api/subscribers", body).await.is(201).text("/id")
+    }
+
+    /// A plan's first version.
+    pub(crate) async fn plan_version(&self, code: &str) -> String {
+        let body = json!({ "code": code, "name": "A plan", "terms": terms() });
+        self.post("/api/plans", body).await.is(201).text("/latest/id")
+    }
+
+    pub(crate) async fn edge(&self) -> String {
+        let body = json!({ "name": "north" });
+        self.post("/api/network/edges", body).await.is(201).text("/id")
+    }
+}
+
+pub(crate) fn terms() -> Value {
+    json!({
+        "access": "hotspot", "billing": "prepaid", "price_cents": 5000,
+        "validity_seconds": 86_400, "down_kbps": 10_000, "up_kbps": 5_000,
+    })
+}
+
+pub(crate) const PASSWORD: &str = "correct horse";
