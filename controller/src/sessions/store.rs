@@ -458,8 +458,7 @@ impl Books<'_> {
     }
 }
 
-/// Acct-Terminate-Cause, RFC 2866 §5.10.
-const NAS_REBOOT: i32 = 11;
+const NAS_REBOOT: i32 = 11; // Acct-Terminate-Cause, RFC 2866 §5.10.
 
 /// What the run's start of each session says; nothing where the run has none.
 fn said<T>(sessions: &[Settled<'_>], get: fn(&Started) -> Option<T>) -> Vec<Option<T>> {
