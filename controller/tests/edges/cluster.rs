@@ -2,8 +2,10 @@
 
 use std::{
     os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     sync::{Arc, Mutex, Weak, mpsc},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use controller::{
@@ -26,7 +28,7 @@ pub(crate) struct Shared {
     /// runtime of a test ends with it.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Shared {
@@ -50,6 +52,13 @@ impl Shared {
         self.options.clone().database(&name)
     }
 
+    /// A folder that goes with the cluster: a broker's last writes may come after its end.
+    pub(crate) fn make_folder(&self) -> PathBuf {
+        let folder = self.folder.path().join(Uuid::now_v7().simple().to_string());
+        std::fs::create_dir(&folder).expect("a folder");
+        folder
+    }
+
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Postgres runs as another user when the tests run as root.
@@ -71,7 +80,7 @@ impl Shared {
             runtime.block_on(cluster.stop());
         });
         let options = options.recv().expect("these tests need Postgres (see the panic above)");
-        Self { options, stop: Some(stop), thread: Some(thread), _folder: folder }
+        Self { options, stop: Some(stop), thread: Some(thread), folder }
     }
 }
 
@@ -94,6 +103,13 @@ impl Drop for Shared {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        for _ in 0..20 {
+            let _ = std::fs::remove_dir_all(self.folder.path());
+            std::thread::sleep(Duration::from_millis(10));
+            if !self.folder.path().exists() {
+                return;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A controller without its binary: database, broker, office, API; and the rows it starts from.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::extract::FromRef as _;
 use controller::{
@@ -19,7 +19,6 @@ use shared::{
     secret::Secret,
 };
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{broker::Mosquitto, cluster::Shared};
@@ -38,7 +37,7 @@ pub(crate) struct World {
     seal: Seal,
     /// After everything that uses it.
     _cluster: Arc<Shared>,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 impl Drop for World {
@@ -60,7 +59,10 @@ pub(crate) enum Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Self::Embedded(_, life) = self {
+        if let Self::Embedded(broker, life) = self {
+            // While it runs it writes into a folder that is about to be removed.
+            let stop = || tokio::runtime::Handle::current().block_on(broker.stop());
+            tokio::task::block_in_place(stop);
             life.ask_to_stop();
         }
     }
@@ -96,7 +98,7 @@ impl World {
     pub(crate) async fn new(kind: Kind) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = tokio::task::spawn_blocking(Shared::get).await.expect("it does not panic");
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = cluster.make_folder();
         let options = cluster.make_database().await;
         let admin = PgPoolOptions::new()
             .max_connections(4)
@@ -110,7 +112,7 @@ impl World {
             .expect("a superuser's connection");
         let db = Db::open(&options);
 
-        let data_dir = folder.path().to_str().expect("a path in UTF-8").to_owned();
+        let data_dir = folder.to_str().expect("a path in UTF-8").to_owned();
         let flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
         let settings = Settings::read(&flags).expect("settings");
         let app = App::new(&settings, db.clone()).expect("an app");
@@ -119,9 +121,9 @@ impl World {
         let secret = Secret::new("the edge's own secret".to_owned());
         let broker = match kind {
             Kind::Embedded => {
-                embedded(&db, folder.path(), "127.0.0.1:0".parse().expect("an address")).await
+                embedded(&db, &folder, "127.0.0.1:0".parse().expect("an address")).await
             }
-            Kind::Mosquitto => Running::Mosquitto(Mosquitto::start(folder.path(), edge, &secret)),
+            Kind::Mosquitto => Running::Mosquitto(Mosquitto::start(&folder, edge, &secret)),
         };
         let life = Life::default();
         let office = Office::from_ref(&app);
@@ -161,7 +163,7 @@ impl World {
         let address = broker.address();
         broker.stop().await;
         life.ask_to_stop();
-        self.broker = embedded(&Db::from_ref(&self.app), self.folder.path(), address).await;
+        self.broker = embedded(&Db::from_ref(&self.app), &self.folder, address).await;
     }
 
     pub(crate) async fn run(&self, sql: String) {
