@@ -8,12 +8,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use xtask::{
-    demo::report::near,
     lab::{self, Offload},
     provider::{
         HOME, Messages, OFFICE, Person, Provider, SMALL,
         controller::text,
-        traffic::{Direction, Family, Goodput, Transfer},
+        traffic::{Direction, Family, Goodput, Transfer, near},
         visit::Visit,
     },
 };

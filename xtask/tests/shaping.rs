@@ -3,16 +3,15 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is worth reading")]
 
-use std::{net::UdpSocket, thread, time::Duration};
+use std::{net::UdpSocket, time::Duration};
 
 use anyhow::{Result, anyhow, ensure};
 use xtask::{
-    demo::report::near,
     lab::{self, Counters, Lab, Network, Offload, Seat},
     provider::{
         edge::{Edge, Orders},
         radclient::{Nas, Password},
-        traffic::{self, Direction, FIRST_PORT, Family, Goodput, Transfer},
+        traffic::{self, Direction, FIRST_PORT, Family, Taker, Together, Transfer, near},
     },
     workspace,
 };
@@ -68,19 +67,16 @@ fn shaped(offload: Offload) -> Result<()> {
     }
     let mut faults = Vec::new();
     for direction in [Direction::Down, Direction::Up] {
-        let goodputs = thread::scope(|scope| -> Result<Vec<Goodput>> {
-            let threads: Vec<_> = (FIRST_PORT..)
-                .zip(&network.seats)
-                .zip(people)
-                .map(|((port, seat), (_, family, _))| {
-                    let transfer = Transfer { direction, family, port, seconds: 6 };
-                    let lab = &lab;
-                    scope.spawn(move || transfer.run(lab, seat))
-                })
-                .collect();
-            let joined = threads.into_iter();
-            joined.map(|thread| thread.join().map_err(|_| anyhow!("it panicked"))?).collect()
-        })?;
+        let takers: Vec<_> = (FIRST_PORT..)
+            .zip(&network.seats)
+            .zip(people)
+            .map(|((port, seat), (_, family, plan_kbps))| {
+                let transfer = Transfer { direction, family, port, seconds: 6 };
+                Taker { seat, transfer, plan_kbps }
+            })
+            .collect();
+        let Together { goodputs, tries } = traffic::together(&lab, &takers)?;
+        println!("{offload:?} {direction:?}: measured {tries} times");
         for ((username, _, plan), goodput) in people.iter().zip(goodputs) {
             println!("{offload:?} {username} {direction:?}: {} of {plan} kbit/s", goodput.kbps);
             if !near(*plan, goodput.kbps) {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -55,6 +55,57 @@ pub struct Goodput {
     pub bytes: u64,
     pub kbps: u64,
     pub retransmits: u64,
+}
+
+/// A transfer and what it should reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Taker<'a> {
+    pub seat: &'a Seat,
+    pub transfer: Transfer,
+    pub plan_kbps: u64,
+}
+
+/// What all reached at the same time, and how often it was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    pub goodputs: Vec<Goodput>,
+    pub tries: u32,
+}
+
+/// All at once. A machine that has other things to do takes goodput away and never adds any: so
+/// what stays below its plan is tried again, and what is above it is not.
+pub fn together(lab: &Lab, takers: &[Taker<'_>]) -> Result<Together> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let goodputs = once(lab, takers)?;
+        let slow = takers.iter().zip(&goodputs).any(|(taker, goodput)| {
+            goodput.kbps < taker.plan_kbps && !near(taker.plan_kbps, goodput.kbps)
+        });
+        if !slow || tries == TRIES_MAX {
+            return Ok(Together { goodputs, tries });
+        }
+    }
+}
+
+fn once(lab: &Lab, takers: &[Taker<'_>]) -> Result<Vec<Goodput>> {
+    thread::scope(|scope| {
+        let start = |taker: &Taker<'_>| {
+            let Taker { seat, transfer, .. } = *taker;
+            let seat = seat.clone();
+            scope.spawn(move || transfer.run(lab, &seat))
+        };
+        let threads: Vec<_> = takers.iter().map(start).collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread.join().map_err(|_| anyhow!("a thread that moved bytes panicked"))?
+        });
+        joined.collect()
+    })
+}
+
+/// Within 5 % of the plan.
+pub fn near(plan_kbps: u64, goodput_kbps: u64) -> bool {
+    goodput_kbps.abs_diff(plan_kbps) * 20 <= plan_kbps
 }
 
 /// A server for each of `count` clients: each serves one at a time.
@@ -141,5 +192,18 @@ fn listens(namespace: &Namespace, port: u16) -> Result<bool> {
 
 pub const FIRST_PORT: u16 = 5201;
 
+const TRIES_MAX: u32 = 3;
+
 /// Longer than the timers of a TCP connection that is being closed on a short wire.
 const SILENT: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_percent_are_near() {
+        assert!(near(10_000, 9_500) && near(10_000, 10_500));
+        assert!(!near(10_000, 9_499) && !near(10_000, 10_501));
+    }
+}
