@@ -11,7 +11,6 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::daemon::Life;
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::cluster::Shared;
@@ -26,7 +25,6 @@ pub(crate) struct World {
     http: reqwest::Client,
     life: Life,
     _cluster: Arc<Shared>,
-    _folder: TempDir,
 }
 
 impl Drop for World {
@@ -85,7 +83,7 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(&mut Flags)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = tokio::task::spawn_blocking(Shared::get).await.expect("it does not panic");
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = cluster.make_folder();
         let options = cluster.make_database().await;
         let admin = PgPoolOptions::new()
             .max_connections(2)
@@ -98,7 +96,7 @@ impl World {
             .await
             .expect("a superuser's connection");
         let db = Db::open(&options);
-        let data_dir = folder.path().to_str().expect("a path in UTF-8").to_owned();
+        let data_dir = folder.to_str().expect("a path in UTF-8").to_owned();
         let mut flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
         change(&mut flags);
         let settings = Settings::read(&flags).expect("settings");
@@ -112,7 +110,7 @@ impl World {
             axum::serve(listener, service).await.expect("it serves");
         });
         let http = reqwest::Client::new();
-        Self { app, db, admin, url, http, life, _cluster: cluster, _folder: folder }
+        Self { app, db, admin, url, http, life, _cluster: cluster }
     }
 
     pub(crate) async fn ask(
