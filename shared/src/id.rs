@@ -31,6 +31,7 @@ macro_rules! kinds {
 // The registry: alphabetical, append only; a tag is never used for anything else.
 kinds! {
     AccessPointId = AccessPointKind("ap"),
+    AuditId = AuditKind("aud"),
     CommandId = CommandKind("cmd"),
     EdgeId = EdgeKind("edge"),
     EpochId = EpochKind("epoch"),
