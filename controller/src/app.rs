@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
     edges::{
@@ -56,6 +57,7 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    audit: Audit,
     db: Db,
     edges: Edges,
     nases: Nases,
@@ -138,6 +140,7 @@ impl App {
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
@@ -186,6 +189,7 @@ impl App {
             .merge(inventory::http::routes())
             .merge(nas::http::routes())
             .merge(access_points::http::routes())
+            .merge(audit::http::routes())
             .merge(desired::http::routes())
             .merge(sessions::http::routes())
     }
@@ -211,6 +215,7 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    audit: Audit,
     db: Db,
     edges: Edges,
     nases: Nases,

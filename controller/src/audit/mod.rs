@@ -1,13 +1,19 @@
 //! Who did what: a row in the transaction of the change, so that neither is there alone.
 
+pub mod http;
 mod store;
 
+use std::net::IpAddr;
+
+use jiff::Timestamp;
 use serde_json::Value;
+use shared::id::AuditId;
+use uuid::Uuid;
 
 use crate::{
     actor::Actor,
     clock,
-    db::{StoreError, Tx},
+    db::{Db, StoreError, Tx},
 };
 
 /// One change. `before` and `after` never hold secrets.
@@ -23,4 +29,49 @@ pub struct Entry {
 
 pub async fn record(tx: &mut Tx, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
     store::insert(tx, actor, &entry, clock::now()).await
+}
+
+/// An entry as it was written.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub id: AuditId,
+    pub at: Timestamp,
+    pub actor: String,
+    pub actor_ip: Option<IpAddr>,
+    pub action: String,
+    pub object_kind: String,
+    pub object_id: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Id of the object.
+    pub object: Option<String>,
+    pub actor: Option<String>,
+}
+
+/// Reads the log.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    db: Db,
+}
+
+impl Audit {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Oldest first.
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        filter: &Filter,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let mut tx = self.db.tenant(actor.tenant).await?;
+        store::list(&mut tx, actor.tenant, filter, after, limit).await
+    }
 }

@@ -3,9 +3,10 @@
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use shared::id::{AuditId, TenantId};
 use uuid::Uuid;
 
-use super::Entry;
+use super::{Entry, Filter, Recorded};
 use crate::{
     actor::Actor,
     db::{StoreError, Tx},
@@ -36,4 +37,42 @@ pub(super) async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+pub(super) async fn list(
+    tx: &mut Tx,
+    tenant: TenantId,
+    filter: &Filter,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Recorded>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, at AS "at: jiff_sqlx::Timestamp", actor, actor_ip, action, object_kind,
+                  object_id, before, after
+             FROM audit_log
+            WHERE tenant_id = $1 AND id > $2
+              AND ($3::text IS NULL OR object_id = $3)
+              AND ($4::text IS NULL OR actor = $4)
+            ORDER BY id
+            LIMIT $5"#,
+        tenant.as_uuid(),
+        after,
+        filter.object,
+        filter.actor,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let recorded = rows.into_iter().map(|row| Recorded {
+        id: AuditId::from_uuid(row.id),
+        at: row.at.to_jiff(),
+        actor: row.actor,
+        actor_ip: row.actor_ip.map(|network| network.ip()),
+        action: row.action,
+        object_kind: row.object_kind,
+        object_id: row.object_id,
+        before: row.before,
+        after: row.after,
+    });
+    Ok(recorded.collect())
 }

@@ -2,6 +2,7 @@
 
 #[path = "../edges/cluster.rs"]
 mod cluster;
+mod command_line;
 mod inventory;
 mod isolation;
 mod logins;

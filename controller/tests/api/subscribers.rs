@@ -209,4 +209,13 @@ async fn each_change_has_its_audit_row_and_nothing_else_has() {
     assert_eq!(rows[0].3, None);
     assert_eq!(rows[1].3.as_ref().unwrap()["full_name"], "A Name");
     assert_eq!(rows[1].4["full_name"], "B");
+
+    let id = path.rsplit('/').next().unwrap();
+    let auditor = owner.hire("auditor").await;
+    let told = auditor.get(&format!("/api/audit?object={id}&limit=1")).await.is(200);
+    assert_eq!(told.body["items"][0]["action"], "subscriber.create");
+    let next = told.text("/next");
+    let told = auditor.get(&format!("/api/audit?object={id}&after={next}")).await.is(200);
+    assert_eq!(told.body["items"][0]["after"]["full_name"], "B");
+    assert_eq!(told.body["items"].as_array().unwrap().len(), 1);
 }

@@ -1,0 +1,125 @@
+//! `kennet`, the command line, against a controller that serves.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::world::{PASSWORD, World};
+
+fn kennet(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kennet"));
+    command.env("KENNET_LOGIN_FILE", folder.join("login.json")).args(arguments);
+    command.output().expect("it runs")
+}
+
+#[track_caller]
+fn prints(folder: &Path, arguments: &[&str]) -> String {
+    let output = kennet(folder, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[track_caller]
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let text = prints(folder, &[&["--json"], arguments].concat());
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[track_caller]
+fn refuses(folder: &Path, arguments: &[&str]) -> String {
+    let output = kennet(folder, arguments);
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).expect("text")
+}
+
+// The command blocks its thread, and the controller must go on beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_at_the_desk() {
+    let world = World::new().await;
+    world.owner().await;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let file = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    assert!(refuses(folder, &["whoami"]).starts_with("kennet: not logged in"));
+    let wrong = file("wrong", "not the password\n");
+    let login = ["login", &world.url, "owner@first.example", "--password-file"];
+    let said = refuses(folder, &[&login[..], &[&wrong]].concat());
+    assert!(said.starts_with("kennet: wrong e-mail address or password"), "{said}");
+    let right = file("right", &format!("{PASSWORD}\n"));
+    let who = prints(folder, &[&login[..], &[&right]].concat());
+    assert!(who.contains("owner@first.example") && !who.contains("token"), "{who}");
+    let mode = fs::metadata(folder.join("login.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let plan = [
+        "plans",
+        "create",
+        "--code",
+        "home",
+        "--name",
+        "Home",
+        "--down-kbps",
+        "20000",
+        "--up-kbps",
+        "10000",
+        "--price-cents",
+        "250000",
+        "--months",
+        "1",
+    ];
+    json(folder, &plan);
+    let secret = file("secret", "radius secret");
+    let subscriber = [
+        "subscribers",
+        "create",
+        "--username",
+        "amina",
+        "--full-name",
+        "Amina Wanjiru",
+        "--password-file",
+        &secret,
+        "--mac",
+        "02:00:00:00:00:01",
+    ];
+    let subscriber = json(folder, &subscriber)["id"].as_str().unwrap().to_owned();
+    let create =
+        ["subscriptions", "create", "--subscriber", &subscriber, "--plan", "home", "--activate"];
+    let subscription = json(folder, &create);
+    assert_eq!(subscription["state"], "active");
+    let id = subscription["id"].as_str().unwrap();
+    prints(folder, &["subscriptions", "suspend", id, "--reason", "by phone"]);
+    let said = refuses(folder, &["subscriptions", "suspend", id]);
+    assert_eq!(said, "kennet: a subscription that is suspended cannot be changed by `suspend`\n");
+    let edge = json(folder, &["edges", "create", "--name", "north"]);
+    let edge_id = edge["id"].as_str().unwrap();
+    assert!(edge["secret"].is_string());
+    let nas = [
+        "nas",
+        "create",
+        "--edge",
+        edge_id,
+        "--name",
+        "lab",
+        "--address",
+        "10.0.0.1/24",
+        "--secret-file",
+        &secret,
+    ];
+    let said = refuses(folder, &nas);
+    assert!(said.contains("address: ") && said.contains("10.0.0.0/24 is the network"), "{said}");
+    assert!(prints(folder, &["edges", "list"]).contains("north"));
+    let list = prints(folder, &["subscribers", "list"]);
+    assert!(list.contains("amina") && list.contains("1000002"), "{list}");
+    assert_eq!(json(folder, &["sessions", "list"])["items"], Value::Array(Vec::new()));
+
+    prints(folder, &["logout"]);
+    assert!(!folder.join("login.json").exists());
+}
