@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use edge_agent::{
     agent::{self, Agent},
     desired::Snapshot,
@@ -29,9 +29,9 @@ enum Command {
     Run {
         #[command(flatten)]
         config: Config,
-        /// Log one JSON object per line.
-        #[arg(long)]
-        log_json: bool,
+        /// How logs are written.
+        #[arg(long, value_name = "FORMAT", env = "KENNET_LOG_FORMAT", default_value = "text")]
+        log_format: LogFormat,
     },
     /// Read settings, secrets and desired state, and say whether `run` could start with them.
     Check {
@@ -72,6 +72,14 @@ enum Dataplane {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
 #[derive(clap::Args)]
 struct Config {
     /// Settings, e.g. /etc/kennet/edge.toml.
@@ -85,8 +93,8 @@ const BAD_SETTINGS: u8 = 64;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Run { config, log_json } => {
-            start_logging(log_json);
+        Command::Run { config, log_format } => {
+            start_logging(matches!(log_format, LogFormat::Json));
             return run(&config);
         }
         Command::Check { config } => check(&config),
