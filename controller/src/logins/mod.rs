@@ -135,11 +135,15 @@ impl Logins {
         if self.registration == Registration::Closed {
             return Err(RegisterError::Closed);
         }
+        let only_first = self.registration == Registration::First;
+        // A look before the work of the hash: anybody may ask, as often as they like.
+        if only_first && tenants::any(&mut self.db.auth_tx().await?).await? {
+            return Err(RegisterError::Closed);
+        }
         let hash = self.hasher.hash(new.password.secret()).await?;
         let now = clock::now();
         let mut tx = self.db.auth_tx().await?;
-        let any_yet = tenants::any_yet(&mut tx).await?;
-        if any_yet && self.registration != Registration::Open {
+        if only_first && tenants::any_yet(&mut tx).await? {
             return Err(RegisterError::Closed);
         }
         let tenant = TenantId::from_uuid(Uuid::now_v7());

@@ -180,6 +180,10 @@ pub(crate) async fn insert(tx: &mut Tx, id: TenantId, new: &NewTenant) -> Result
     })
 }
 
+pub(crate) async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
+    store::any(tx).await
+}
+
 /// Holds off every other registration until the transaction ends, and says if there is a tenant.
 pub(crate) async fn any_yet(tx: &mut Tx) -> Result<bool, StoreError> {
     store::lock_platform(tx).await?;
