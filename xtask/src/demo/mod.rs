@@ -42,7 +42,7 @@ pub fn run(once: bool, to: Option<&Path>) -> Result<()> {
         bail!("not everything holds: {}", report.faults().join("; "));
     }
     if !once {
-        stay(&provider);
+        stay(&provider)?;
     }
     say("stopping edge and controller, removing everything");
     provider.close()
@@ -113,10 +113,12 @@ fn taker(visit: &Visit, direction: Direction) -> Taker<'_> {
     Taker { seat, transfer, plan_kbps }
 }
 
-fn stay(provider: &Provider) -> ! {
+fn stay(provider: &Provider) -> Result<()> {
+    let kennet = provider.controller.log_in_cli(&provider.lab)?;
     let at = provider.controller.http;
     println!("API       http://{at}/api  (OpenAPI: http://{at}/api/openapi.json)");
     println!("log in    {EMAIL} / {PASSWORD}");
+    println!("kennet    {kennet} sessions list");
     println!("edge      nsenter --net={} bash", provider.network.edge.path().display());
     for household in &provider.households {
         let path = household.seat.namespace.path();

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     lab::{Lab, Process},
     provider::http::{self, Response},
+    workspace,
 };
 
 #[derive(Debug)]
@@ -73,6 +74,19 @@ impl Controller {
         let mut command = lab.command(None, &self.command.program.display().to_string());
         command.args(&self.command.arguments).args(arguments);
         command
+    }
+
+    /// Logs the operators' command line in; returns what to type before its words.
+    pub fn log_in_cli(&self, lab: &Lab) -> Result<String> {
+        let program = self.command.program.with_file_name("kennet");
+        let (login, password) = (lab.dir().join("login.json"), lab.dir().join("password"));
+        fs::write(&password, PASSWORD)
+            .with_context(|| format!("cannot write {}", password.display()))?;
+        let url = format!("http://{}", self.http);
+        let mut command = lab.command(None, &program.display().to_string());
+        command.args(["login", &url, EMAIL, "--password-file"]).arg(&password);
+        workspace::output(command.env("KENNET_LOGIN_FILE", &login))?;
+        Ok(format!("KENNET_LOGIN_FILE={} {}", login.display(), program.display()))
     }
 
     /// The process of its private Postgres.
