@@ -8,7 +8,7 @@ use std::{io, path::Path, slice, thread, time::Duration};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::SchedClassifier,
+    programs::{ProgramError, SchedClassifier},
 };
 use ebpf::{
     clock,
@@ -76,7 +76,7 @@ impl Bpf {
         // The programs take the maps by their descriptors, which are closed further down.
         for (name, _) in PROGRAMS {
             let attempt = || format!("load the kernel program `{name}`");
-            classifier(&mut ebpf, name)?.load().within(attempt)?;
+            load(classifier(&mut ebpf, name)?).within(attempt)?;
         }
 
         let sessions = MappedMut::open(data(&take(&mut ebpf, layout::SESSIONS)?)?, SESSION_WORDS)?;
@@ -388,6 +388,22 @@ fn typed_pin(host: MapData) -> Result<Array<MapData, u64>, DataplaneError> {
 fn data(map: &Map) -> Result<&MapData, DataplaneError> {
     if let Map::Array(data) = map { Ok(data) } else { Err(DataplaneError::Layout(0)) }
 }
+
+/// The verifier stops with EAGAIN when a signal arrives in the middle of it: nothing is wrong then,
+/// and the next attempt starts anew.
+fn load(program: &mut SchedClassifier) -> Result<(), ProgramError> {
+    for _ in 1..LOAD_ATTEMPTS {
+        match program.load() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if io_error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    program.load()
+}
+
+/// A signal in each of so many is a fault elsewhere.
+const LOAD_ATTEMPTS: usize = 10;
 
 fn classifier<'a>(
     ebpf: &'a mut Ebpf,
