@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Sweep { when_gone } => sweep::when_gone(&when_gone),
-        Command::Setup => setup::run(),
+        Command::Setup => setup::tests(),
         Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),
         Command::Test => tests::run(),

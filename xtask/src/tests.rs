@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub fn run() -> Result<()> {
-    setup::run()?;
+    setup::tests()?;
     if program("cargo-clippy").is_none() || program("cargo-fmt").is_none() {
         workspace::run(Command::new("rustup").args(["component", "add", "clippy", "rustfmt"]))?;
     }

@@ -58,7 +58,7 @@ impl Apt {
         if program("systemctl").is_none() {
             return;
         }
-        for daemon in packages.iter().filter(|package| DAEMONS.contains(package)) {
+        for (_, daemon) in DAEMONS.iter().filter(|(package, _)| packages.contains(package)) {
             let _not_enabled_is_fine = self
                 .root("systemctl")
                 .args(["--quiet", "disable", daemon])
@@ -123,4 +123,12 @@ const DENY: &str = "#!/bin/sh\nexit 101\n";
 /// Another apt may be at work: wait for it.
 const LOCK: [&str; 2] = ["-o", "DPkg::Lock::Timeout=300"];
 
-const DAEMONS: &[&str] = &["freeradius", "mosquitto", "postgresql"];
+/// Packages and the services that come with them.
+const DAEMONS: &[(&str, &str)] = &[
+    ("freeradius", "freeradius"),
+    ("hostapd", "hostapd"),
+    ("mosquitto", "mosquitto"),
+    ("postgresql", "postgresql"),
+    ("radsecproxy", "radsecproxy"),
+    ("wpasupplicant", "wpa_supplicant"),
+];

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{
     debian::Apt,
-    needs::{BENCHES, LAB, LINKER, NIGHTLY, Need},
+    needs::{BENCHES, LAB, LINKER, NIGHTLY, Need, PEERS},
 };
 
 mod debian;
@@ -17,7 +17,7 @@ mod needs;
 
 pub use self::needs::program;
 
-/// For building, testing and showing.
+/// For building and showing.
 pub fn run() -> Result<()> {
     ensure(LAB)?;
     let packaged = LINKER.iter().all(Need::is_there) && linker::is_there();
@@ -28,6 +28,12 @@ pub fn run() -> Result<()> {
         "no Rust for the kernel; another way to it: `rustup toolchain install nightly \
          --component rust-src` and `cargo install bpf-linker`",
     )
+}
+
+/// The peers that tests talk to.
+pub fn tests() -> Result<()> {
+    run()?;
+    ensure(PEERS)
 }
 
 /// The peers that benches stand beside.

@@ -102,6 +102,40 @@ pub(crate) const LAB: &[Need] = &[
     },
 ];
 
+/// Peers that tests talk to and nothing else needs.
+pub(crate) const PEERS: &[Need] = &[
+    Need {
+        name: "eapol_test",
+        why: "an EAP client that is not ours",
+        proof: Proof::Program("eapol_test"),
+        packages: &["eapoltest"],
+    },
+    Need {
+        name: "hostapd",
+        why: "a NAS that is not ours: 802.1X at a wired port",
+        proof: Proof::Program("hostapd"),
+        packages: &["hostapd"],
+    },
+    Need {
+        name: "wpa_supplicant",
+        why: "who logs in at that port",
+        proof: Proof::Program("wpa_supplicant"),
+        packages: &["wpasupplicant"],
+    },
+    Need {
+        name: "radsecproxy",
+        why: "a RADIUS proxy that is not ours, over TLS",
+        proof: Proof::Program("radsecproxy"),
+        packages: &["radsecproxy"],
+    },
+    Need {
+        name: "FreeRADIUS's dictionaries",
+        why: "the format that operators know, all of it",
+        proof: Proof::File(&["/usr/share/freeradius/dictionary"]),
+        packages: &["freeradius-common"],
+    },
+];
+
 /// Rust for the kernel from Debian's packages.
 pub(crate) const LINKER: &[Need] = &[
     Need {
@@ -143,12 +177,20 @@ pub(crate) const LINKER: &[Need] = &[
     Need { name: "g++", why: "bpf-linker", proof: Proof::Program("c++"), packages: &["g++"] },
 ];
 
-pub(crate) const BENCHES: &[Need] = &[Need {
-    name: "FreeRADIUS",
-    why: "the peer of the RADIUS server",
-    proof: Proof::Program("freeradius"),
-    packages: &["freeradius"],
-}];
+pub(crate) const BENCHES: &[Need] = &[
+    Need {
+        name: "FreeRADIUS",
+        why: "the peer of the RADIUS server",
+        proof: Proof::Program("freeradius"),
+        packages: &["freeradius"],
+    },
+    Need {
+        name: "FreeRADIUS's SQL module",
+        why: "the peer with a database, as most operators have it",
+        proof: Proof::File(&["/usr/lib/freeradius/rlm_sql_postgresql.so"]),
+        packages: &["freeradius-postgresql"],
+    },
+];
 
 /// The other way to Rust for the kernel: rustup's nightly builds the core library itself.
 pub(crate) const NIGHTLY: Need = Need {
