@@ -67,6 +67,7 @@ pub mod authenticator;
 pub mod code;
 pub mod packet;
 pub mod password;
+pub mod salted;
 pub mod secret;
 pub mod server;
 pub mod writer;

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use crate::{
     attr::{
         Attr, AttrType, VALUE_LEN_MAX,
+        tagged::{self, Tag},
         vendor::{OVERHEAD, Vendor},
     },
     authenticator::{hash, hmac},
     code::Code,
     packet::{Authenticator, LEN_MAX, LEN_MIN, Packet},
+    salted::{self, Salt},
     secret::Secret,
 };
 
@@ -47,6 +49,14 @@ pub enum EncodeError {
         kind: AttrType,
         /// How long its value was to be.
         len: usize,
+    },
+    /// A tagged integer has 24 bits.
+    #[error("{integer} does not fit into the 24 bits of a tagged {kind:?}")]
+    IntegerTooLarge {
+        /// The attribute.
+        kind: AttrType,
+        /// What it was to be.
+        integer: u32,
     },
     /// The packet would be longer than 4096 octets.
     #[error("the packet would be longer than {LEN_MAX} octets")]
@@ -154,6 +164,59 @@ impl<'b> Writer<'b> {
         };
         let vendor = vendor.0.to_be_bytes();
         self.parts(AttrType::VENDOR_SPECIFIC, &[&vendor, &[kind, len], value])
+    }
+
+    /// Adds a tagged text, RFC 2868 §3.3. Without a tag there is no octet for it, unless the text
+    /// itself would begin like one.
+    pub fn tagged(&mut self, kind: AttrType, tag: Option<Tag>, value: &[u8]) -> &mut Self {
+        match (tag, value.first()) {
+            (Some(tag), _) => self.parts(kind, &[&[tag.get()], value]),
+            (None, Some(&first)) if first <= tagged::LARGEST => self.parts(kind, &[&[0], value]),
+            (None, _) => self.attr(kind, value),
+        }
+    }
+
+    /// Adds a tagged integer of 24 bits, RFC 2868 §3.1.
+    pub fn tagged_integer(&mut self, kind: AttrType, tag: Option<Tag>, integer: u32) -> &mut Self {
+        let [0, high, middle, low] = integer.to_be_bytes() else {
+            return self.fail(EncodeError::IntegerTooLarge { kind, integer });
+        };
+        self.attr(kind, &[tag.map_or(0, Tag::get), high, middle, low])
+    }
+
+    /// Adds a salt-encrypted text with a tag: a Tunnel-Password. The salt must not be that of
+    /// another attribute of this packet.
+    pub fn salted(
+        &mut self,
+        kind: AttrType,
+        tag: Option<Tag>,
+        plain: &[u8],
+        salt: Salt,
+        secret: &Secret,
+    ) -> &mut Self {
+        match salted::encrypt(plain, salt, &self.nonce, secret) {
+            Some(salted) => self.parts(kind, &[&[tag.map_or(0, Tag::get)], salted.as_bytes()]),
+            None => self.fail(EncodeError::ValueTooLong { kind, len: plain.len() }),
+        }
+    }
+
+    /// Adds a salt-encrypted text without a tag: a key of MPPE. The salt must not be that of
+    /// another attribute of this packet.
+    pub fn vendor_salted(
+        &mut self,
+        vendor: Vendor,
+        kind: u8,
+        plain: &[u8],
+        salt: Salt,
+        secret: &Secret,
+    ) -> &mut Self {
+        match salted::encrypt(plain, salt, &self.nonce, secret) {
+            Some(salted) => self.vendor(vendor, kind, salted.as_bytes()),
+            None => self.fail(EncodeError::ValueTooLong {
+                kind: AttrType::VENDOR_SPECIFIC,
+                len: plain.len(),
+            }),
+        }
     }
 
     /// Fills in length, Message-Authenticator and authenticator.

@@ -10,6 +10,8 @@ use super::{Attr, AttrType};
 pub struct Vendor(pub u32);
 
 impl Vendor {
+    /// Microsoft: [`super::microsoft`].
+    pub const MICROSOFT: Self = Self(311);
     /// MikroTik RouterOS: [`super::mikrotik`].
     pub const MIKROTIK: Self = Self(14988);
     /// The Wi-Fi Alliance's roaming group: [`super::wispr`].
