@@ -107,8 +107,9 @@ pub fn encrypt(
     let mut octets = [0; SALT_LEN + CIPHER_LEN_MAX];
     let (salt_place, text) = octets.split_first_chunk_mut::<SALT_LEN>()?;
     *salt_place = salt.0.to_be_bytes();
-    text.get_mut(1..=plain.len())?.copy_from_slice(plain);
-    text[0] = len;
+    let (len_place, place) = text.split_first_mut()?;
+    *len_place = len;
+    place.get_mut(..plain.len())?.copy_from_slice(plain);
     let used = (1 + plain.len()).next_multiple_of(BLOCK);
     let (blocks, _) = text.as_chunks_mut::<BLOCK>();
     let mut mask = first_mask(secret, request, *salt_place);

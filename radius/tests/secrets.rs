@@ -1,6 +1,6 @@
 //! What is encrypted or tagged in a reply: RFC 2868 and RFC 2548.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a fault is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a fault is a failed test")]
 
 use proptest::prelude::*;
 use radius::{
