@@ -65,6 +65,7 @@ pub mod accounting;
 pub mod attr;
 pub mod authenticator;
 pub mod code;
+pub mod mschap;
 pub mod packet;
 pub mod password;
 pub mod salted;
