@@ -6,6 +6,8 @@
 //!  s3 eth0 ─┘   (as access points do it)
 //! ```
 //!
+//! [`Network::manage`] adds a wire between switch and edge, for a NAS that is a machine of its own.
+//!
 //! Every wire is a veth pair between two namespaces; none ends in the host's. Two things make an
 //! interface's counters comparable with the kernel programs' to the byte: neighbours are written
 //! down and ARP, neighbour discovery and multicast reports are off, so that nothing but the
@@ -33,6 +35,8 @@ pub enum Offload {
 
 #[derive(Debug)]
 pub struct Network {
+    /// The access points between subscribers and edge.
+    pub switch: Namespace,
     pub edge: Namespace,
     pub internet: Namespace,
     pub seats: Vec<Seat>,
@@ -127,8 +131,24 @@ impl Network {
             let mut command: Command = switch.command("ethtool");
             workspace::output(command.args(["-K", &format!("s{number}")]).args(OFFLOADS))?;
         }
-        Ok(Self { edge, internet, seats })
+        Ok(Self { switch, edge, internet, seats })
     }
+
+    /// A wire of its own between switch and edge, for what they say to each other.
+    pub fn manage(&self) -> Result<()> {
+        self.switch.ip([
+            format!("link add edge1 type veth peer name switch1 netns {}", self.edge.name()),
+            format!("address add {SWITCH_V4}/30 dev edge1"),
+            "link set edge1 up".to_owned(),
+        ])?;
+        self.edge
+            .ip([format!("address add {EDGE_V4}/30 dev switch1"), "link set switch1 up".to_owned()])
+    }
+}
+
+/// The name of the switch's port for the seat of this number; the first is 1.
+pub fn port(seat: usize) -> String {
+    format!("s{seat}")
 }
 
 /// A veth pair; the other end is in another namespace.
@@ -186,6 +206,10 @@ const LAN_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const LAN_V6: Ipv6Addr = Ipv6Addr::new(0xfd6b, 0x6e, 1, 0, 0, 0, 0, 1);
 const WAN_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const WAN_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x6b6e, 0, 0, 0, 0, 1);
+
+/// The ends of [`Network::manage`]'s wire.
+pub const SWITCH_V4: Ipv4Addr = Ipv4Addr::new(10, 65, 0, 2);
+pub const EDGE_V4: Ipv4Addr = Ipv4Addr::new(10, 65, 0, 1);
 
 /// The server in the internet.
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
@@ -62,7 +63,18 @@ impl Edge {
         namespace: &Namespace,
         orders: Orders<'_>,
     ) -> Result<Self> {
-        let config = write_settings(lab, orders)?;
+        Self::start_with(lab, binaries, namespace, orders, RADIUS)
+    }
+
+    /// As [`Edge::start`], with these keys in `[radius]`.
+    pub fn start_with(
+        lab: &Lab,
+        binaries: &Path,
+        namespace: &Namespace,
+        orders: Orders<'_>,
+        radius: &str,
+    ) -> Result<Self> {
+        let config = write(lab, orders, radius)?;
         let program = binaries.join("kennet-edge");
         let process = run(lab, namespace, &program, &config)?;
         Ok(Self { process, config, namespace: namespace.clone(), program })
@@ -72,6 +84,12 @@ impl Edge {
     pub fn restart(&mut self, lab: &Lab) -> Result<()> {
         self.process = run(lab, &self.namespace, &self.program, &self.config)?;
         Ok(())
+    }
+
+    /// Another `desired.toml`, from now on.
+    pub fn order(&self, desired: &str) -> Result<()> {
+        write_file(&self.config.with_file_name(DESIRED), desired, 0o600)?;
+        self.process.signal(Signal::SIGHUP)
     }
 
     pub fn command(&self, lab: &Lab, arguments: &[&str]) -> Command {
@@ -153,11 +171,15 @@ fn run(lab: &Lab, namespace: &Namespace, program: &Path, config: &Path) -> Resul
 
 /// Makes the edge's folder with its settings and what they name; returns the settings' file.
 pub fn write_settings(lab: &Lab, orders: Orders<'_>) -> Result<PathBuf> {
+    write(lab, orders, RADIUS)
+}
+
+fn write(lab: &Lab, orders: Orders<'_>, radius: &str) -> Result<PathBuf> {
     let folder = lab.folder("edge")?;
     let pins = lab.bpffs()?.join("kennet");
     let source = match orders {
         Orders::Controller { edge, secret } => {
-            write(&folder.join("secret"), secret, 0o600)?;
+            write_file(&folder.join("secret"), secret, 0o600)?;
             format!(
                 "[uplink]\nurl = \"mqtt://127.0.0.1:{MQTT_PORT}\"\n\
                  api = \"http://127.0.0.1:{API_PORT}\"\nedge = \"{edge}\"\n\
@@ -165,16 +187,16 @@ pub fn write_settings(lab: &Lab, orders: Orders<'_>) -> Result<PathBuf> {
             )
         }
         Orders::File(text) => {
-            write(&folder.join("desired.toml"), text, 0o600)?;
-            "[desired]\nfile = \"desired.toml\"\n".to_owned()
+            write_file(&folder.join(DESIRED), text, 0o600)?;
+            format!("[desired]\nfile = \"{DESIRED}\"\n")
         }
     };
     let config = folder.join("edge.toml");
-    write(&config, &(settings(&pins) + &source), 0o644)?;
+    write_file(&config, &(settings(&pins, radius) + &source), 0o644)?;
     Ok(config)
 }
 
-fn write(file: &Path, text: &str, mode: u32) -> Result<()> {
+fn write_file(file: &Path, text: &str, mode: u32) -> Result<()> {
     let mut options = fs::File::options();
     let options = options.write(true).create(true).truncate(true).mode(mode);
     let written = options.open(file).and_then(|mut open| open.write_all(text.as_bytes()));
@@ -182,15 +204,13 @@ fn write(file: &Path, text: &str, mode: u32) -> Result<()> {
 }
 
 /// Reports are frequent, so that a story takes seconds.
-fn settings(pins: &Path) -> String {
+fn settings(pins: &Path, radius: &str) -> String {
     let pins = pins.display();
     format!(
         r#"state_dir = "state"
 
 [radius]
-auth = ["127.0.0.1:1812"]
-acct = ["127.0.0.1:1813"]
-
+{radius}
 [dataplane]
 lan = ["lan0"]
 wan = ["wan0"]
@@ -206,5 +226,10 @@ live_seconds = 1
 "#
     )
 }
+
+/// `[radius]` for a NAS on the edge's own loopback.
+const RADIUS: &str = "auth = [\"127.0.0.1:1812\"]\nacct = [\"127.0.0.1:1813\"]\n";
+
+const DESIRED: &str = "desired.toml";
 
 const METRICS_PORT: u16 = 9091;

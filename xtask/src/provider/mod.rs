@@ -25,6 +25,7 @@ use crate::{
     workspace,
 };
 
+pub mod authority;
 pub mod broker;
 pub mod controller;
 pub mod edge;
@@ -32,6 +33,7 @@ pub mod http;
 pub mod radclient;
 pub mod traffic;
 pub mod visit;
+pub mod wired;
 
 /// Fields are dropped in this order: what runs in the lab before the lab.
 #[derive(Debug)]
