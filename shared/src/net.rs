@@ -182,6 +182,91 @@ impl<'de> Deserialize<'de> for Prefix {
     }
 }
 
+/// A prefix of IPv6 only, as it is delegated to a subscriber's router.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Ipv6Prefix(Prefix);
+
+impl Ipv6Prefix {
+    pub const fn address(self) -> Ipv6Addr {
+        match self.0.address {
+            IpAddr::V6(address) => address,
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+        }
+    }
+
+    /// The number of leading bits that count.
+    pub const fn bits(self) -> u8 {
+        self.0.len
+    }
+}
+
+impl fmt::Display for Ipv6Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Ipv6Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseIpv6PrefixError {
+    #[error(transparent)]
+    Prefix(#[from] ParsePrefixError),
+    #[error("expected an IPv6 prefix like 2001:db8:0:100::/56")]
+    Ipv4,
+}
+
+impl FromStr for Ipv6Prefix {
+    type Err = ParseIpv6PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let prefix: Prefix = text.parse()?;
+        if prefix.address.is_ipv6() { Ok(Self(prefix)) } else { Err(ParseIpv6PrefixError::Ipv4) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ipv6Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A VLAN that traffic can be in: 1 to 4094, IEEE 802.1Q.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Vlan(u16);
+
+impl Vlan {
+    pub const fn new(id: u16) -> Option<Self> {
+        match id {
+            1..=4094 => Some(Self(id)),
+            _ => None,
+        }
+    }
+
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for Vlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vlan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = u16::deserialize(deserializer)?;
+        Self::new(id).ok_or_else(|| D::Error::custom(format_args!("a VLAN is 1 to 4094, not {id}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -233,6 +318,20 @@ mod tests {
         for text in ["10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "ten", "10.0.0.0/8/8"] {
             assert_eq!(text.parse::<Prefix>(), Err(ParsePrefixError::Malformed), "{text}");
         }
+    }
+
+    #[test]
+    fn a_delegated_prefix_is_ipv6() {
+        let prefix: Ipv6Prefix = "2001:db8:0:100::/56".parse().unwrap();
+        assert_eq!((prefix.address().segments()[3], prefix.bits()), (0x100, 56));
+        assert_eq!("10.0.0.0/8".parse::<Ipv6Prefix>(), Err(ParseIpv6PrefixError::Ipv4));
+    }
+
+    #[test]
+    fn a_vlan_is_one_that_traffic_can_be_in() {
+        let read = |text: &str| serde_json::from_str::<Vlan>(text).map(Vlan::get).ok();
+        assert_eq!([read("1"), read("4094")], [Some(1), Some(4094)]);
+        assert_eq!([read("0"), read("4095"), read("65536"), read("-1")], [None; 4]);
     }
 
     proptest! {

@@ -138,6 +138,9 @@ fn desired_state() {
     assert_eq!((nas.enforce, nas.vendor), (Enforce::Edge, Vendor::Mikrotik));
     let [amina] = desired.subscribers.as_slice() else { panic!("one subscriber") };
     assert_eq!((amina.class, amina.data_bytes), (Class::Active, Some(1)));
+
+    let golden = r#"{"revision":4,"nas":[{"name":"n","address":"10.0.0.1/32","secret":"s","enforce":"nas","vendor":"chillispot","require_message_authenticator":"auto","requests_per_second":50,"dynauth_port":1700,"tls_name":"nas.example","reply":["Filter-Id = gold"]},{"name":"o","address":"10.0.0.2/32","secret":"s","enforce":"nas","vendor":"omada","require_message_authenticator":false}],"subscriber":[{"username":"juma","password":"p","class":"blocked","down_kbps":1,"up_kbps":1,"pool":"home","delegated_prefix":"2001:db8:0:100::/56","vlan":100,"filter":"gold","policy":"10m"}],"realms":["wisp.example"]}"#;
+    check_json(&serde_json::from_str::<Desired>(golden).unwrap(), golden);
 }
 
 #[test]

@@ -49,11 +49,15 @@ pub fn parse(file: &Path, text: &str) -> Result<Snapshot, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use shared::{daemon::Chain, wire::latest::desired::Enforce};
+    use shared::{
+        daemon::Chain,
+        wire::latest::desired::{Enforce, Require},
+    };
 
     use super::*;
 
     const LAB: &str = r#"
+        realms = ["wisp.example"]
         [[nas]]
         name = "lab"
         address = "127.0.0.0/8"
@@ -65,6 +69,10 @@ mod tests {
         address = "127.0.0.1"
         secret = "other"
         require_message_authenticator = false
+        requests_per_second = 100
+        dynauth_port = 1700
+        tls_name = "nas.example"
+        reply = ["Filter-Id = gold"]
         [[subscriber]]
         username = "amina"
         password = "x"
@@ -77,6 +85,11 @@ mod tests {
         max_sessions = 1
         macs = ["02:00:00:00:00:01"]
         static_ip = "10.0.0.20"
+        pool = "home"
+        delegated_prefix = "2001:db8:0:100::/56"
+        vlan = 100
+        filter = "gold"
+        policy = "10m"
     "#;
 
     fn fault(text: &str) -> String {
@@ -89,7 +102,7 @@ mod tests {
         let snapshot = parse(Path::new("desired.toml"), LAB).unwrap();
         let at = |address: &str| snapshot.nas_at(address.parse().unwrap());
         assert_eq!(at("127.0.0.1").unwrap().name, "here");
-        assert!(!at("127.0.0.1").unwrap().require_message_authenticator);
+        assert_eq!(at("127.0.0.1").unwrap().require_message_authenticator, Require::No);
         assert_eq!(at("127.0.0.2").unwrap().enforce, Enforce::Edge);
         assert!(at("10.0.0.1").is_none());
         let amina = snapshot.subscriber("amina").unwrap();
@@ -107,6 +120,9 @@ mod tests {
             (LAB.replace("\"other\"", "\"\""), "NAS `here` has an empty secret"),
             (LAB.replace("\"02:00:00:00:00:01\"", "\"02:00\""), "a MAC address like"),
             (LAB.replace("mikrotik", "mikrotick"), "mikrotik"),
+            (LAB.replace("vlan = 100", "vlan = 4095"), "a VLAN is 1 to 4094, not 4095"),
+            (LAB.replace("= false", "= \"maybe\""), "true, false or \"auto\""),
+            (LAB.replace("2001:db8:0:100::/56", "10.0.0.0/8"), "an IPv6 prefix like"),
         ];
         for (text, expected) in cases {
             let fault = fault(&text);

@@ -24,6 +24,7 @@ pub struct Snapshot {
     nas: Vec<Arc<Nas>>,
     by_username: HashMap<String, Arc<Subscriber>>,
     by_mac: HashMap<Mac, Arc<Subscriber>>,
+    realms: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,8 @@ pub enum Contradiction {
     MacTwice { mac: Mac, first: String, second: String },
     #[error("subscriber `{0}` has neither password, nt_hash nor macs, so nobody could log in")]
     NoCredential(String),
+    #[error("realms: `{0}` should be a name without space, @ and \\")]
+    Realm(String),
     #[error("subscriber `{0}`: nt_hash should be 32 hexadecimal digits")]
     NtHash(String),
 }
@@ -88,7 +91,11 @@ impl Snapshot {
                 return Err(Contradiction::UsernameTwice(name));
             }
         }
-        Ok(Self { revision: desired.revision, nas, by_username, by_mac })
+        let realms = desired.realms;
+        if let Some(realm) = realms.iter().find(|realm| !is_realm(realm)) {
+            return Err(Contradiction::Realm(realm.clone()));
+        }
+        Ok(Self { revision: desired.revision, nas, by_username, by_mac, realms })
     }
 
     /// The NAS that a packet from `address` belongs to: the longest prefix that contains it.
@@ -104,6 +111,12 @@ impl Snapshot {
         self.by_username.get(username)
     }
 
+    /// Who logs in as `identity`: a username, alone or with one of the provider's realms.
+    pub fn identified(&self, identity: &str) -> Option<&Arc<Subscriber>> {
+        self.subscriber(identity)
+            .or_else(|| self.subscriber(without_realm(identity, &self.realms)?))
+    }
+
     /// Whose device this is, for MAC authentication.
     pub fn owner_of(&self, mac: Mac) -> Option<&Arc<Subscriber>> {
         self.by_mac.get(&mac)
@@ -111,5 +124,48 @@ impl Snapshot {
 
     pub fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscriber>> {
         self.by_username.values()
+    }
+}
+
+/// `user@realm` (RFC 7542) or `REALM\user` (Windows) with a realm of ours.
+fn without_realm<'a>(identity: &'a str, realms: &[String]) -> Option<&'a str> {
+    let windows = || identity.split_once('\\').map(|(realm, user)| (user, realm));
+    let (user, realm) = identity.rsplit_once('@').or_else(windows)?;
+    realms.iter().any(|ours| ours.eq_ignore_ascii_case(realm)).then_some(user)
+}
+
+fn is_realm(text: &str) -> bool {
+    !text.is_empty()
+        && !text.contains(|letter: char| letter.is_whitespace() || "@\\".contains(letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_realm_of_ours_is_taken_off_and_another_is_not() {
+        let ours = ["wisp.example".to_owned(), "OFFICE".to_owned()];
+        for (identity, user) in [
+            ("amina@wisp.example", Some("amina")),
+            ("amina@WISP.Example", Some("amina")),
+            ("office\\amina", Some("amina")),
+            ("a@b@wisp.example", Some("a@b")),
+            ("@wisp.example", Some("")),
+            ("amina@wisp.example.org", None),
+            ("amina@", None),
+            ("amina", None),
+            ("home\\amina", None),
+        ] {
+            assert_eq!(without_realm(identity, &ours), user, "{identity}");
+        }
+    }
+
+    #[test]
+    fn a_realm_is_one_word() {
+        assert!(is_realm("wisp.example"));
+        for text in ["", "a b", "a@b", "a\\b"] {
+            assert!(!is_realm(text), "{text}");
+        }
     }
 }

@@ -199,28 +199,19 @@ pub(super) fn mac(attr: Attr<'_>) -> Option<Mac> {
 #[cfg(test)]
 mod tests {
     use radius::{Code, LEN_MAX, Writer, password};
-    use shared::{rate::Kbps, secret::Secret as Text, wire::latest::desired::Desired};
+    use shared::{
+        rate::{Kbps, Shape},
+        secret::Secret as Text,
+        wire::latest::desired::Desired,
+    };
 
     use super::*;
 
     fn subscriber(username: &str, password: Option<&str>) -> Subscriber {
-        Subscriber {
-            id: None,
-            subscription: None,
-            username: username.to_owned(),
-            password: password.map(|text| Text::new(text.to_owned())),
-            nt_hash: None,
-            class: Class::Active,
-            down_kbps: Kbps::new(10_000).unwrap(),
-            up_kbps: Kbps::new(5_000).unwrap(),
-            data_bytes: None,
-            online_seconds: None,
-            session_timeout: None,
-            idle_timeout: None,
-            max_sessions: None,
-            macs: Vec::new(),
-            static_ip: None,
-        }
+        let shape =
+            Shape { down_kbps: Kbps::new(10_000).unwrap(), up_kbps: Kbps::new(5_000).unwrap() };
+        let password = password.map(|text| Text::new(text.to_owned()));
+        Subscriber { password, ..Subscriber::new(username.to_owned(), shape) }
     }
 
     fn snapshot() -> Snapshot {

@@ -6,7 +6,10 @@ use radius::{
     AttrType, Code, Packet, Secret,
     authenticator::{self, MessageAuthenticator},
 };
-use shared::{net::Prefix, wire::latest::desired::Nas};
+use shared::{
+    net::Prefix,
+    wire::latest::desired::{Nas, Require},
+};
 
 use super::drops::DropReason;
 use crate::{desired::Snapshot, sessions::event::NasRef};
@@ -85,7 +88,11 @@ impl Client {
                 // RFC 3579 §3.2 and RFC 5997 §3: in these it is never optional.
                 let always = request.code() == Code::STATUS_SERVER
                     || request.attr(AttrType::EAP_MESSAGE).is_some();
-                if always || self.nas.require_message_authenticator {
+                let demanded = match self.nas.require_message_authenticator {
+                    Require::Yes | Require::Auto => true,
+                    Require::No => false,
+                };
+                if always || demanded {
                     Err(DropReason::NoMessageAuthenticator)
                 } else if request.attr(AttrType::PROXY_STATE).is_some() {
                     // What a forger needs to steer the reply's hash.
@@ -101,23 +108,15 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use radius::{LEN_MAX, Writer};
-    use shared::{
-        secret::Secret as Text,
-        wire::latest::desired::{Desired, Enforce, Vendor},
-    };
+    use shared::{secret::Secret as Text, wire::latest::desired::Desired};
 
     use super::*;
 
-    fn nas(name: &str, address: &str, require_message_authenticator: bool) -> Nas {
-        Nas {
-            id: None,
-            name: name.to_owned(),
-            address: address.parse().unwrap(),
-            secret: Text::new("testing123".to_owned()),
-            enforce: Enforce::default(),
-            vendor: Vendor::default(),
-            require_message_authenticator,
-        }
+    fn nas(name: &str, address: &str, require: bool) -> Nas {
+        let secret = Text::new("testing123".to_owned());
+        let nas = Nas::new(name.to_owned(), address.parse().unwrap(), secret);
+        let require_message_authenticator = if require { Require::Yes } else { Require::No };
+        Nas { require_message_authenticator, ..nas }
     }
 
     fn clients(nas: Vec<Nas>) -> Clients {

@@ -48,7 +48,15 @@ pub(super) fn write_accept(
 
 fn write_rates(reply: &mut Writer<'_>, vendor: Vendor, shape: Shape) {
     match vendor {
-        Vendor::Standard => {
+        Vendor::Standard
+        | Vendor::Chillispot
+        | Vendor::Cisco
+        | Vendor::Ubiquiti
+        | Vendor::Cambium
+        | Vendor::Canopy
+        | Vendor::Aruba
+        | Vendor::Omada
+        | Vendor::Huawei => {
             for (kind, rate) in [
                 (wispr::BANDWIDTH_MAX_UP, shape.up_kbps),
                 (wispr::BANDWIDTH_MAX_DOWN, shape.down_kbps),

@@ -46,7 +46,7 @@ fn subscriber(name: &str, down_kbps: u32) -> Subscriber {
 }
 
 fn snapshot(subscribers: Vec<Subscriber>) -> Snapshot {
-    Snapshot::new(Desired { revision: 2, nas: Vec::new(), subscribers }).unwrap()
+    Snapshot::new(Desired { revision: 2, subscribers, ..Desired::default() }).unwrap()
 }
 
 impl World {

@@ -73,7 +73,7 @@ pub fn compile(mut nas: Vec<Nas>, mut subscribers: Vec<Subscriber>) -> Desired {
         subscriber.macs.sort_unstable();
     }
     subscribers.sort_by(|one, other| one.username.cmp(&other.username));
-    Desired { revision: 0, nas, subscribers }
+    Desired { revision: 0, nas, subscribers, realms: Vec::new() }
 }
 
 /// SHA-256 of the state's JSON with revision 0, in hexadecimal. Pure.
@@ -230,39 +230,24 @@ const RETRY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use shared::{rate::Kbps, secret::Secret};
+    use shared::{
+        rate::{Kbps, Shape},
+        secret::Secret,
+    };
 
     use super::*;
 
     fn nas(address: &str, secret: &str) -> Nas {
-        Nas {
-            id: None,
-            name: address.to_owned(),
-            address: address.parse().unwrap(),
-            secret: Secret::new(secret.to_owned()),
-            enforce: shared::wire::latest::desired::Enforce::Edge,
-            vendor: shared::wire::latest::desired::Vendor::Standard,
-            require_message_authenticator: true,
-        }
+        let secret = Secret::new(secret.to_owned());
+        Nas::new(address.to_owned(), address.parse().unwrap(), secret)
     }
 
     fn subscriber(username: &str, password: Option<&str>, macs: &[&str]) -> Subscriber {
+        let shape = Shape { down_kbps: Kbps::new(1000).unwrap(), up_kbps: Kbps::new(500).unwrap() };
         Subscriber {
-            id: None,
-            subscription: None,
-            username: username.to_owned(),
             password: password.map(|text| Secret::new(text.to_owned())),
-            nt_hash: None,
-            class: shared::wire::latest::desired::Class::Active,
-            down_kbps: Kbps::new(1000).unwrap(),
-            up_kbps: Kbps::new(500).unwrap(),
-            data_bytes: None,
-            online_seconds: None,
-            session_timeout: None,
-            idle_timeout: None,
-            max_sessions: None,
             macs: macs.iter().map(|mac| mac.parse().unwrap()).collect(),
-            static_ip: None,
+            ..Subscriber::new(username.to_owned(), shape)
         }
     }
 

@@ -4,8 +4,8 @@ use ipnetwork::IpNetwork;
 use shared::{
     id::{EdgeId, NasId, SubscriberId, SubscriptionId, TenantId},
     net::Prefix,
-    rate::Kbps,
-    wire::latest::desired::{Class, Enforce, Nas, Pointer, Subscriber, Vendor},
+    rate::{Kbps, Shape},
+    wire::latest::desired::{Enforce, Nas, Pointer, Require, Subscriber, Vendor},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -134,12 +134,11 @@ impl Wishes<'_> {
         let corrupt = |column| StoreError::Corrupt { table: "nas", column, row: row.id };
         let place =
             Place { tenant: self.tenant, table: "nas", row: row.id, column: "secret_sealed" };
+        let address = Prefix::new(row.address.ip(), row.address.prefix())
+            .ok_or_else(|| corrupt("address"))?;
+        let secret = self.seal.open(&place, &row.secret_sealed)?;
         let nas = Nas {
             id: Some(NasId::from_uuid(row.id)),
-            name: row.name,
-            address: Prefix::new(row.address.ip(), row.address.prefix())
-                .ok_or_else(|| corrupt("address"))?,
-            secret: self.seal.open(&place, &row.secret_sealed)?,
             enforce: match row.enforce.as_str() {
                 "edge" => Enforce::Edge,
                 "nas" => Enforce::Nas,
@@ -150,7 +149,12 @@ impl Wishes<'_> {
                 "mikrotik" => Vendor::Mikrotik,
                 _ => return Err(corrupt("vendor").into()),
             },
-            require_message_authenticator: row.require_message_authenticator,
+            require_message_authenticator: if row.require_message_authenticator {
+                Require::Yes
+            } else {
+                Require::No
+            },
+            ..Nas::new(row.name, address, secret)
         };
         Ok((EdgeId::from_uuid(row.edge_id), nas))
     }
@@ -193,25 +197,22 @@ impl Wishes<'_> {
             Place { tenant: self.tenant, table: "subscriber", row: id, column: "password_sealed" };
         let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
         let macs = row.macs.iter().map(|mac| mac.parse());
+        let shape = Shape {
+            down_kbps: kbps("down_kbps", row.down_kbps)?,
+            up_kbps: kbps("up_kbps", row.up_kbps)?,
+        };
         Ok(Subscriber {
             id: Some(SubscriberId::from_uuid(id)),
             subscription: Some(SubscriptionId::from_uuid(row.subscription_id)),
-            username: row.username,
             password: password.transpose()?,
-            nt_hash: None,
-            class: Class::Active,
-            down_kbps: kbps("down_kbps", row.down_kbps)?,
-            up_kbps: kbps("up_kbps", row.up_kbps)?,
             // What is left changes with every packet and is not part of a state.
-            data_bytes: None,
-            online_seconds: None,
-            session_timeout: None,
             idle_timeout: row.idle_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             max_sessions: u32::try_from(row.max_devices).ok(),
             macs: macs
                 .collect::<Result<_, _>>()
                 .map_err(|_| corrupt("subscriber_device", "mac"))?,
             static_ip: row.static_ip.map(|network| network.ip()),
+            ..Subscriber::new(row.username, shape)
         })
     }
 

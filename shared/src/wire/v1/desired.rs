@@ -4,13 +4,16 @@
 //! `down/desired` carries only a [`Pointer`]; the state itself is fetched from
 //! `GET /edge/v1/desired?since=REVISION`.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, num::NonZeroU32};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
 
 use crate::{
     id::{NasId, SubscriberId, SubscriptionId},
-    net::{Mac, Prefix},
+    net::{Ipv6Prefix, Mac, Prefix, Vlan},
     rate::{Kbps, Shape},
     secret::Secret,
 };
@@ -33,6 +36,9 @@ pub struct Desired {
     pub nas: Vec<Nas>,
     #[serde(default, rename = "subscriber")]
     pub subscribers: Vec<Subscriber>,
+    /// Realms of this provider: `amina@wisp.example` and `WISP.EXAMPLE\amina` are `amina`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub realms: Vec<String>,
 }
 
 /// A RADIUS client.
@@ -48,9 +54,89 @@ pub struct Nas {
     pub enforce: Enforce,
     #[serde(default)]
     pub vendor: Vendor,
-    /// RFC 2869 §5.14 and CVE-2024-3596: drop an Access-Request without one.
-    #[serde(default = "yes")]
-    pub require_message_authenticator: bool,
+    /// Whether an Access-Request without Message-Authenticator is dropped.
+    #[serde(default)]
+    pub require_message_authenticator: Require,
+    /// What this NAS may ask in a second, on average; more is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// UDP port where the NAS takes Disconnect- and CoA-Requests (RFC 5176); 0: it takes none.
+    #[serde(default = "dynauth_port", skip_serializing_if = "is_dynauth_port")]
+    pub dynauth_port: u16,
+    /// RADIUS over TLS: the name (SAN dNSName, else CN) in the client certificate of this NAS,
+    /// which may then come from any address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_name: Option<String>,
+    /// Attributes that every Access-Accept to this NAS carries besides, as `Name = value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reply: Vec<String>,
+}
+
+impl Nas {
+    /// With the defaults for everything else.
+    pub const fn new(name: String, address: Prefix, secret: Secret) -> Self {
+        Self {
+            id: None,
+            name,
+            address,
+            secret,
+            enforce: Enforce::Nas,
+            vendor: Vendor::Standard,
+            require_message_authenticator: Require::Yes,
+            requests_per_second: None,
+            dynauth_port: DYNAUTH_PORT,
+            tls_name: None,
+            reply: Vec::new(),
+        }
+    }
+}
+
+/// Whether something is demanded; against CVE-2024-3596 a Message-Authenticator should be.
+/// `true`, `false` or `"auto"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require {
+    #[default]
+    Yes,
+    /// From the first time on that it was there.
+    Auto,
+    No,
+}
+
+impl Serialize for Require {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Yes => serializer.serialize_bool(true),
+            Self::No => serializer.serialize_bool(false),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Require {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl Visitor<'_> for Words {
+            type Value = Require;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"auto\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, yes: bool) -> Result<Require, E> {
+                Ok(if yes { Require::Yes } else { Require::No })
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Require, E> {
+                match word {
+                    "auto" => Ok(Require::Auto),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Words)
+    }
 }
 
 /// Who shapes and meters the sessions of a NAS.
@@ -72,6 +158,21 @@ pub enum Vendor {
     #[default]
     Standard,
     Mikrotik,
+    /// CoovaChilli and its kin.
+    Chillispot,
+    /// Policies by name, as AV pairs.
+    Cisco,
+    /// airMAX and EdgeRouter: WISPr, and rates in Filter-Id.
+    Ubiquiti,
+    /// ePMP and cnPilot.
+    Cambium,
+    /// Motorola's and Cambium's PMP.
+    Canopy,
+    /// Aruba: roles by name.
+    Aruba,
+    /// TP-Link's Omada.
+    Omada,
+    Huawei,
 }
 
 /// Somebody who may be online, and how fast.
@@ -109,9 +210,49 @@ pub struct Subscriber {
     pub macs: Vec<Mac>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_ip: Option<IpAddr>,
+    /// Framed-Pool: where the NAS takes an address from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Delegated-IPv6-Prefix, RFC 4818.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated_prefix: Option<Ipv6Prefix>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Vlan>,
+    /// Filter-Id: a filter that the NAS has by this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// A role, group or QoS policy that the NAS has by this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 impl Subscriber {
+    /// Without a password and without limits.
+    pub const fn new(username: String, shape: Shape) -> Self {
+        Self {
+            id: None,
+            subscription: None,
+            username,
+            password: None,
+            nt_hash: None,
+            class: Class::Active,
+            down_kbps: shape.down_kbps,
+            up_kbps: shape.up_kbps,
+            data_bytes: None,
+            online_seconds: None,
+            session_timeout: None,
+            idle_timeout: None,
+            max_sessions: None,
+            macs: Vec::new(),
+            static_ip: None,
+            pool: None,
+            delegated_prefix: None,
+            vlan: None,
+            filter: None,
+            policy: None,
+        }
+    }
+
     pub const fn shape(&self) -> Shape {
         Shape { down_kbps: self.down_kbps, up_kbps: self.up_kbps }
     }
@@ -127,6 +268,14 @@ pub enum Class {
     Blocked,
 }
 
-const fn yes() -> bool {
-    true
+/// RFC 5176 §5.
+const DYNAUTH_PORT: u16 = 3799;
+
+const fn dynauth_port() -> u16 {
+    DYNAUTH_PORT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_dynauth_port(port: &u16) -> bool {
+    *port == DYNAUTH_PORT
 }
