@@ -1,6 +1,13 @@
 //! Whose packet it is, and whether it is genuine (pure).
 
-use std::{cell::Cell, collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use radius::{
     AttrType, Code, Packet, Secret,
@@ -11,14 +18,48 @@ use shared::{
     wire::latest::desired::{Nas, Require},
 };
 
-use super::drops::DropReason;
-use crate::{desired::Snapshot, sessions::event::NasRef};
+use super::drops::{DropReason, Tally};
+use crate::{
+    desired::{Current, Snapshot},
+    sessions::event::NasRef,
+};
+
+/// The clients of the desired state in force. A change of it is seen at the next packet.
+#[derive(Debug)]
+pub(super) struct Roster {
+    desired: Current,
+    latest: Mutex<Arc<Clients>>,
+}
+
+impl Roster {
+    pub(super) fn new(desired: Current) -> Self {
+        let latest = Mutex::new(Arc::new(Clients::of(desired.load_full())));
+        Self { desired, latest }
+    }
+
+    pub(super) fn current(&self) -> Arc<Clients> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let desired = self.desired.load();
+        if !Arc::ptr_eq(&desired, &latest.snapshot) {
+            *latest = Arc::new(Clients::of(Arc::clone(&desired)));
+        }
+        Arc::clone(&latest)
+    }
+
+    /// Cheap when nothing has changed.
+    pub(super) fn refresh(&self, clients: &mut Arc<Clients>) {
+        if !Arc::ptr_eq(&self.desired.load(), &clients.snapshot) {
+            *clients = self.current();
+        }
+    }
+}
 
 /// The NASes of a snapshot, with the work on their secrets done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
+    pub(super) snapshot: Arc<Snapshot>,
     /// By length of the prefix, longest first.
-    by_length: Vec<(u8, HashMap<Prefix, Client>)>,
+    by_length: Vec<(u8, HashMap<Prefix, Arc<Client>>)>,
 }
 
 /// A RADIUS client.
@@ -28,7 +69,7 @@ pub(super) struct Client {
     pub(super) named: NasRef,
     pub(super) secret: Secret,
     /// It was said that its requests prove nothing.
-    pub(super) said_unproved: Cell<bool>,
+    said_unproved: AtomicBool,
 }
 
 /// What a genuine request has to show for itself.
@@ -41,29 +82,29 @@ pub(super) enum Proof {
 }
 
 impl Clients {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let mut clients = Self::default();
+    pub(super) fn of(snapshot: Arc<Snapshot>) -> Self {
+        let mut by_length: Vec<(u8, HashMap<_, _>)> = Vec::new();
         // Longest prefix first, so that equal lengths are neighbours.
         for nas in snapshot.nas() {
             let bits = nas.address.bits();
-            let client = Client {
+            let client = Arc::new(Client {
                 named: NasRef { id: nas.id, name: Arc::from(nas.name.as_str()) },
                 secret: Secret::new(nas.secret.expose().as_bytes()),
                 nas: Arc::clone(nas),
-                said_unproved: Cell::new(false),
-            };
-            match clients.by_length.last_mut() {
+                said_unproved: AtomicBool::new(false),
+            });
+            match by_length.last_mut() {
                 Some((last, group)) if *last == bits => {
                     group.insert(nas.address, client);
                 }
-                _ => clients.by_length.push((bits, HashMap::from([(nas.address, client)]))),
+                _ => by_length.push((bits, HashMap::from([(nas.address, client)]))),
             }
         }
-        clients
+        Self { snapshot, by_length }
     }
 
     /// The longest prefix that contains `source`.
-    pub(super) fn at(&self, source: IpAddr) -> Option<&Client> {
+    pub(super) fn at(&self, source: IpAddr) -> Option<&Arc<Client>> {
         let source = source.to_canonical();
         self.by_length.iter().find_map(|(bits, group)| group.get(&Prefix::new(source, *bits)?))
     }
@@ -103,6 +144,15 @@ impl Client {
             }
         }
     }
+
+    /// Once: this NAS is excepted, and its requests prove nothing.
+    pub(super) fn say_unproved(&self, tally: &Tally) {
+        if !self.said_unproved.load(Ordering::Relaxed)
+            && !self.said_unproved.swap(true, Ordering::Relaxed)
+        {
+            tally.unproved(&self.named.name);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +170,7 @@ mod tests {
     }
 
     fn clients(nas: Vec<Nas>) -> Clients {
-        Clients::of(&Snapshot::new(Desired { nas, ..Desired::default() }).unwrap())
+        Clients::of(Arc::new(Snapshot::new(Desired { nas, ..Desired::default() }).unwrap()))
     }
 
     #[test]

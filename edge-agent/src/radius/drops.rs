@@ -24,11 +24,12 @@ pub(super) enum DropReason {
     InWork,
     Overload,
     NotDurable,
+    GivenUp,
     NotSent,
 }
 
 impl DropReason {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::UnknownNas,
         Self::Malformed,
         Self::UnexpectedCode,
@@ -40,6 +41,7 @@ impl DropReason {
         Self::InWork,
         Self::Overload,
         Self::NotDurable,
+        Self::GivenUp,
         Self::NotSent,
     ];
 
@@ -57,6 +59,7 @@ impl DropReason {
             Self::InWork => "in_work",
             Self::Overload => "overload",
             Self::NotDurable => "not_durable",
+            Self::GivenUp => "given_up",
             Self::NotSent => "not_sent",
         }
     }
@@ -84,6 +87,7 @@ impl DropReason {
             Self::InWork => "it repeats a request that is being decided",
             Self::Overload => "too many requests are waiting",
             Self::NotDurable => "what it asked for could not be recorded",
+            Self::GivenUp => "its decision was given up",
             Self::NotSent => "its reply could not be sent",
         }
     }
@@ -102,6 +106,7 @@ impl DropReason {
             | Self::IncompleteAccounting
             | Self::Overload
             | Self::NotDurable
+            | Self::GivenUp
             | Self::NotSent => false,
         }
     }
@@ -124,10 +129,11 @@ struct PerCode {
     other: Counter,
 }
 
-const CODES: [Code; 6] = [
+const CODES: [Code; 7] = [
     Code::ACCESS_REQUEST,
     Code::ACCESS_ACCEPT,
     Code::ACCESS_REJECT,
+    Code::ACCESS_CHALLENGE,
     Code::ACCOUNTING_REQUEST,
     Code::ACCOUNTING_RESPONSE,
     Code::STATUS_SERVER,

@@ -1,10 +1,12 @@
 //! RADIUS: sockets around the pure parts.
 //!
-//! One blocking thread per address and core, outside of tokio: [`listener`] receives a batch,
-//! [`clients`] says whose packet it is and whether it is genuine, the duplicate cache of the
-//! `radius` crate whether it is new, [`auth`] and [`acct`] decide (pure), [`policy`] writes the
-//! plan in the NAS's words (pure), [`port`] answers. What opens or changes a session goes to
-//! `sessions` as an event, and its ticket sends the reply when the session is durable.
+//! One blocking thread per address and core, outside of tokio: [`listener`] receives a batch, and
+//! [`responder`] takes each packet: [`clients`] says whose it is and whether it is genuine, the
+//! duplicate cache of the `radius` crate whether it is new, [`auth`] and [`acct`] decide (pure).
+//! The right to answer is one value, the [`exchange`]: whoever has it answers, at once or later,
+//! by way of the [`port`] that the request came in. [`policy`] writes the plan in the NAS's words
+//! (pure). What opens or changes a session goes to `sessions` as an event, and its ticket sends
+//! the reply when the session is durable.
 //!
 //! What gets no answer is counted and logged by [`drops`].
 
@@ -29,12 +31,15 @@ mod auth;
 mod clients;
 mod delay;
 mod drops;
+mod exchange;
+mod hub;
 mod inbox;
 mod listener;
 mod policy;
 mod port;
+mod responder;
 
-use self::{drops::Tally, listener::Listener, port::Port};
+use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
 
 /// Sockets that are bound and not served yet.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub enum ListenError {
     Bind { address: SocketAddr, source: io::Error },
     #[error("cannot start a thread for the RADIUS socket {address}")]
     Thread { address: SocketAddr, source: io::Error },
+    #[error("cannot start the thread that sends rejects")]
+    Rejects(#[source] io::Error),
 }
 
 /// Binds every address, so that a daemon that cannot serve one does not start.
@@ -92,7 +99,7 @@ impl Bound {
         events: &SyncSender<Event>,
         life: &Life,
     ) -> Result<(), ListenError> {
-        let tally = Arc::new(Tally::new());
+        let hub = Arc::new(Hub::new(desired, events));
         let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
         let acct = self.acct.into_iter().map(|socket| (Role::Accounting, socket));
@@ -100,31 +107,42 @@ impl Bound {
             let address = socket.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
             let thread_error = |source| ListenError::Thread { address, source };
             socket.set_read_timeout(Some(IDLE)).map_err(thread_error)?;
-            let port = Arc::new(Port::new(socket, Arc::clone(&tally)));
-            let listener = Listener::new(role, port, Arc::clone(desired), events.clone());
-            let ends = EndsDaemon { life: life.clone(), address };
-            thread::Builder::new()
-                .name(format!("radius-{}", address.port()))
-                .spawn(move || listener.run(&ends.life))
-                .map_err(thread_error)?;
+            let socket = Arc::new(socket);
+            let port = Arc::new(Port::new(role, Arc::clone(&hub), Arc::clone(&socket)));
+            let listener = Listener { socket, responder: Responder::new(port) };
+            let name = format!("radius-{}", address.port());
+            run_thread(name, life, move |life| listener.run(life)).map_err(thread_error)?;
             if said.insert(address) {
                 tracing::info!(radius.address = %address, "serving RADIUS at {address}");
             }
         }
+        run_thread("radius-rejects".to_owned(), life, move |life| hub.rejects.run(life))
+            .map_err(ListenError::Rejects)?;
         Ok(())
     }
+}
+
+/// Until `life` ends; a thread that ends before it ends the daemon.
+fn run_thread(
+    name: String,
+    life: &Life,
+    run: impl FnOnce(&Life) + Send + 'static,
+) -> io::Result<()> {
+    let ends = EndsDaemon { life: life.clone(), name: name.clone() };
+    thread::Builder::new().name(name).spawn(move || run(&ends.life))?;
+    Ok(())
 }
 
 /// Half a daemon is worse than none: systemd starts a whole one.
 struct EndsDaemon {
     life: Life,
-    address: SocketAddr,
+    name: String,
 }
 
 impl Drop for EndsDaemon {
     fn drop(&mut self) {
         if !self.life.is_stopping() {
-            tracing::error!(radius.address = %self.address, "the RADIUS thread of {} ended on its own", self.address);
+            tracing::error!("the thread {} ended on its own", self.name);
             self.life.ask_to_stop();
         }
     }

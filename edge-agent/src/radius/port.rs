@@ -1,4 +1,4 @@
-//! A socket with its duplicate cache, and replies that go out of it.
+//! A way in with its duplicate cache, and replies that go out of it.
 
 use std::{
     io,
@@ -13,63 +13,69 @@ use nix::{
     libc,
     sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg},
 };
-use radius::{EncodeError, Server, server::Pending};
+use radius::{Server, server::Pending};
 
 use super::{
+    Role,
+    clients::Client,
     drops::{DropReason, Tally},
+    hub::Hub,
     inbox::Origin,
 };
 
-/// Shared by the thread that receives and by the tickets of sessions that are being opened.
+/// Shared by the thread that receives and by all that answer later.
 #[derive(Debug)]
 pub(super) struct Port {
-    pub(super) socket: UdpSocket,
+    pub(super) role: Role,
+    pub(super) hub: Arc<Hub>,
+    socket: Arc<UdpSocket>,
     server: Mutex<Server>,
-    pub(super) tally: Arc<Tally>,
 }
 
 impl Port {
-    pub(super) fn new(socket: UdpSocket, tally: Arc<Tally>) -> Self {
-        Self { socket, server: Mutex::default(), tally }
+    pub(super) fn new(role: Role, hub: Arc<Hub>, socket: Arc<UdpSocket>) -> Self {
+        Self { role, hub, socket, server: Mutex::default() }
     }
 
-    /// Contended only while a ticket completes.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.hub.tally
+    }
+
+    /// Contended only while somebody answers later.
     pub(super) fn server(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a reply for retransmissions and sends it, unless nobody waits for it any more.
-    pub(super) fn answer(&self, now: Instant, to: Origin, pending: Pending, reply: &[u8]) {
-        if self.server().finish(now, pending, reply) {
-            self.send(now, to, reply);
+    pub(super) fn answer(&self, to: Origin, pending: Pending, reply: &[u8]) {
+        if self.server().finish(Instant::now(), pending, reply) {
+            self.send(to, reply);
         }
     }
 
-    /// A reply that cannot be written (too many Proxy-States) leaves its request unanswered.
-    pub(super) fn or_abandon<'b>(
-        &self,
-        pending: Pending,
-        reply: Result<&'b [u8], EncodeError>,
-    ) -> Result<&'b [u8], DropReason> {
-        reply.map_err(|error| {
-            tracing::debug!(%error, "cannot write a reply");
-            self.server().abandon(pending);
-            DropReason::NotSent
-        })
-    }
-
-    pub(super) fn send(&self, now: Instant, to: Origin, reply: &[u8]) {
+    pub(super) fn send(&self, to: Origin, reply: &[u8]) {
         let sent = match to.here {
             None => self.socket.send_to(reply, to.peer),
             Some(here) => send_from(&self.socket, here, to, reply),
         };
         match sent {
-            Ok(_) => self.tally.reply(reply),
+            Ok(_) => self.tally().reply(reply),
             Err(error) => {
                 tracing::debug!(%error, "cannot send to {}", to.peer);
-                self.tally.dropped(now, to.peer.ip(), None, DropReason::NotSent);
+                self.dropped(Instant::now(), to, None, DropReason::NotSent);
             }
         }
+    }
+
+    pub(super) fn dropped(
+        &self,
+        now: Instant,
+        from: Origin,
+        client: Option<&Client>,
+        why: DropReason,
+    ) {
+        let nas = client.map(|client| &*client.named.name);
+        self.tally().dropped(now, from.peer.ip().to_canonical(), nas, why);
     }
 }
 
@@ -92,50 +98,4 @@ fn send_from(socket: &UdpSocket, here: IpAddr, to: Origin, reply: &[u8]) -> io::
     let to = SockaddrStorage::from(to.peer);
     let reply = [IoSlice::new(reply)];
     Ok(sendmsg(socket.as_raw_fd(), &reply, &[from], MsgFlags::empty(), Some(&to))?)
-}
-
-/// A reply that waits for something. If it is dropped, the NAS's next attempt is a new request.
-#[derive(Debug)]
-pub(super) struct Held {
-    port: Arc<Port>,
-    to: Origin,
-    /// `None` when it has gone out.
-    pending: Option<Pending>,
-    nas: Arc<str>,
-    reply: Box<[u8]>,
-}
-
-impl Held {
-    pub(super) fn new(
-        port: &Arc<Port>,
-        to: Origin,
-        pending: Pending,
-        nas: &Arc<str>,
-        reply: &[u8],
-    ) -> Self {
-        Self {
-            port: Arc::clone(port),
-            to,
-            pending: Some(pending),
-            nas: Arc::clone(nas),
-            reply: Box::from(reply),
-        }
-    }
-
-    pub(super) fn send(mut self) {
-        if let Some(pending) = self.pending.take() {
-            self.port.answer(Instant::now(), self.to, pending, &self.reply);
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Some(pending) = self.pending.take() else { return };
-        if self.port.server().abandon(pending) {
-            let source = self.to.peer.ip().to_canonical();
-            let why = DropReason::NotDurable;
-            self.port.tally.dropped(Instant::now(), source, Some(&self.nas), why);
-        }
-    }
 }

@@ -1,0 +1,300 @@
+//! An admitted request and the right to answer it: once, now or later, from any thread.
+//!
+//! It holds all that the answer needs, the secret as of when the request came among it, so that a
+//! desired state that changes meanwhile breaks no reply. Dropped without an answer, it forgets the
+//! request: the NAS's next attempt is a new one.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use radius::{
+    AttrType, Code, EncodeError, LEN_MAX, Packet, Writer,
+    packet::{Authenticator, LEN_MIN},
+    server::Pending,
+};
+use shared::{id::SessionId, wire::latest::desired::Enforce};
+use uuid::Uuid;
+
+use super::{
+    auth, clients::Client, drops::DropReason, inbox::Origin, policy, port::Port,
+    responder::Received,
+};
+use crate::sessions::event::{AuthFailure, Event, Open, Ticket};
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    port: Arc<Port>,
+    client: Arc<Client>,
+    to: Origin,
+    asked: Asked,
+    /// `None` when it is answered or given up.
+    pending: Option<Pending>,
+    /// What is counted if it is dropped.
+    why: DropReason,
+    /// Of the desired state that it is decided by.
+    revision: u64,
+    /// The address that the NAS has given the device already.
+    given: Option<IpAddr>,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        port: &Arc<Port>,
+        received: Received<'_>,
+        pending: Pending,
+        revision: u64,
+    ) -> Self {
+        let Received { from, client, request, .. } = received;
+        let given = match client.nas.enforce {
+            Enforce::Nas => None,
+            Enforce::Edge => {
+                request.attr(AttrType::FRAMED_IP_ADDRESS).and_then(|attr| attr.address())
+            }
+        };
+        Self {
+            port: Arc::clone(port),
+            client: Arc::clone(client),
+            to: from,
+            asked: Asked::of(&request),
+            pending: Some(pending),
+            why: DropReason::GivenUp,
+            revision,
+            given,
+        }
+    }
+
+    /// Who asks.
+    #[expect(dead_code, reason = "methods of several round trips answer so")]
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Of the request: what values in the reply are hidden with.
+    #[expect(dead_code, reason = "methods of several round trips answer so")]
+    pub(super) fn authenticator(&self) -> Authenticator {
+        *self.asked.packet().authenticator()
+    }
+
+    /// Access-Accept with the subscriber's plan, and what else `fill` writes. Where this host's
+    /// data plane is to hold the session, it goes out when the session is open.
+    pub(super) fn accept(self, accept: auth::Accept, fill: impl FnOnce(&mut Writer<'_>)) {
+        let auth::Accept { subscriber, mac, by } = accept;
+        let client = Arc::clone(&self.client);
+        let device = match (client.nas.enforce, mac) {
+            (Enforce::Nas, _) => None,
+            (Enforce::Edge, None) => {
+                let source = self.to.peer.ip().to_canonical();
+                self.port.tally().without_mac(Instant::now(), source, &client.named.name);
+                None
+            }
+            (Enforce::Edge, Some(mac)) => Some((mac, SessionId::from_uuid(Uuid::now_v7()))),
+        };
+        let session = device.map(|(_, session)| session);
+        let write = |reply: &mut Writer<'_>| {
+            fill(reply);
+            match by {
+                auth::By::Password => {}
+                // Accounting then names the subscriber and not the device.
+                auth::By::Device => {
+                    reply.text(AttrType::USER_NAME, &subscriber.username);
+                }
+            }
+            policy::write_accept(reply, &subscriber, &client.nas, session);
+        };
+        let Some((mac, session)) = device else {
+            return self.answer(Code::ACCESS_ACCEPT, write);
+        };
+        let open = Open {
+            session,
+            mac,
+            nas: client.named.clone(),
+            ip: self.given.or(subscriber.static_ip),
+            subscriber: Arc::clone(&subscriber),
+            revision: self.revision,
+        };
+        self.answer_when_durable(Code::ACCESS_ACCEPT, write, |ticket| Event::Open(open, ticket));
+    }
+
+    /// Access-Reject, after a while; `fill` writes what else belongs into it.
+    pub(super) fn reject(
+        self,
+        refusal: auth::Refusal,
+        username: &[u8],
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        let username = String::from_utf8_lossy(username).into_owned();
+        let nas = Arc::clone(&self.client.named.name);
+        tracing::debug!(
+            nas.name = %nas, "NAS {nas} asked for `{username}`: {}", refusal.as_str()
+        );
+        // For people, in sums: when the sessions have more important things to do, a failure is
+        // counted as a reply only.
+        let _ = self.port.hub.events.try_send(Event::AuthFailure(AuthFailure {
+            nas,
+            username,
+            reason: refusal.as_str(),
+        }));
+        let port = Arc::clone(&self.port);
+        let held = self.hold(Code::ACCESS_REJECT, |reply| {
+            fill(reply);
+            reply.text(AttrType::REPLY_MESSAGE, refusal.message());
+        });
+        if let Some(held) = held {
+            port.hub.rejects.put(Instant::now(), held);
+        }
+    }
+
+    /// Access-Challenge.
+    #[expect(dead_code, reason = "methods of several round trips answer so")]
+    pub(super) fn challenge(self, fill: impl FnOnce(&mut Writer<'_>)) {
+        self.answer(Code::ACCESS_CHALLENGE, fill);
+    }
+
+    /// Accounting-Response, at once: there is nothing to record.
+    pub(super) fn acknowledge(self) {
+        self.answer(Code::ACCOUNTING_RESPONSE, |_| {});
+    }
+
+    /// Accounting-Response, when the sessions have done what `event` says.
+    pub(super) fn acknowledge_when_durable(self, event: impl FnOnce(Ticket) -> Event) {
+        self.answer_when_durable(Code::ACCOUNTING_RESPONSE, |_| {}, event);
+    }
+
+    /// There will be no answer, for this reason.
+    pub(super) fn give_up(mut self, why: DropReason) {
+        self.why = why;
+    }
+
+    fn answer(mut self, code: Code, fill: impl FnOnce(&mut Writer<'_>)) {
+        let mut buffer = [0; LEN_MAX];
+        match self.asked.write_reply(&mut buffer, code, &self.client, fill) {
+            Ok(reply) => {
+                if let Some(pending) = self.pending.take() {
+                    self.port.answer(self.to, pending, reply);
+                }
+            }
+            Err(error) => self.give_up_unwritten(error),
+        }
+    }
+
+    fn answer_when_durable(
+        self,
+        code: Code,
+        fill: impl FnOnce(&mut Writer<'_>),
+        event: impl FnOnce(Ticket) -> Event,
+    ) {
+        let (port, to, pending) = (Arc::clone(&self.port), self.to, self.pending);
+        let client = Arc::clone(&self.client);
+        let Some(held) = self.hold(code, fill) else { return };
+        let ticket = Ticket::new(move || held.send());
+        if let Err(refused) = port.hub.events.try_send(event(ticket)) {
+            // Before its ticket goes, which then has nothing to give up.
+            if pending.is_some_and(|pending| port.server().abandon(pending)) {
+                port.dropped(Instant::now(), to, Some(&client), DropReason::Overload);
+            }
+            drop(refused);
+        }
+    }
+
+    /// The signed reply, which waits for something.
+    fn hold(mut self, code: Code, fill: impl FnOnce(&mut Writer<'_>)) -> Option<Held> {
+        let mut buffer = [0; LEN_MAX];
+        match self.asked.write_reply(&mut buffer, code, &self.client, fill) {
+            Ok(reply) => {
+                self.why = DropReason::NotDurable;
+                let reply = Box::from(reply);
+                Some(Held { exchange: self, reply })
+            }
+            Err(error) => {
+                self.give_up_unwritten(error);
+                None
+            }
+        }
+    }
+
+    /// Too many Proxy-States, for one.
+    fn give_up_unwritten(self, error: EncodeError) {
+        tracing::debug!(%error, "cannot write a reply to {}", self.to.peer);
+        self.give_up(DropReason::NotSent);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        if self.port.server().abandon(pending) {
+            self.port.dropped(Instant::now(), self.to, Some(&self.client), self.why);
+        }
+    }
+}
+
+/// A signed reply that waits for something. If it is dropped, the NAS's next attempt is a new
+/// request.
+#[derive(Debug)]
+pub(super) struct Held {
+    exchange: Exchange,
+    reply: Box<[u8]>,
+}
+
+impl Held {
+    pub(super) fn send(mut self) {
+        if let Some(pending) = self.exchange.pending.take() {
+            self.exchange.port.answer(self.exchange.to, pending, &self.reply);
+        }
+    }
+}
+
+/// What a reply needs of its request: the header, and the Proxy-States if there are any.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Plain([u8; LEN_MIN]),
+    Proxied(Box<[u8]>),
+}
+
+impl Asked {
+    pub(super) fn of(request: &Packet<'_>) -> Self {
+        let mut header = [0; LEN_MIN];
+        header.copy_from_slice(request.as_bytes().get(..LEN_MIN).unwrap_or(&[0; LEN_MIN]));
+        let states = || request.attrs().filter(|attr| attr.kind == AttrType::PROXY_STATE);
+        let len = LEN_MIN + states().map(|state| state.value.len() + 2).sum::<usize>();
+        // It is part of a packet, whose length is 16 bits.
+        let [.., high, low] = len.to_be_bytes();
+        header[2] = high;
+        header[3] = low;
+        if len == LEN_MIN {
+            return Self::Plain(header);
+        }
+        let mut octets = Vec::with_capacity(len);
+        octets.extend_from_slice(&header);
+        for state in states() {
+            let [.., attr_len] = (state.value.len() + 2).to_be_bytes();
+            octets.extend_from_slice(&[state.kind.0, attr_len]);
+            octets.extend_from_slice(state.value);
+        }
+        Self::Proxied(octets.into_boxed_slice())
+    }
+
+    fn packet(&self) -> Packet<'_> {
+        let octets = match self {
+            Self::Plain(header) => header.as_slice(),
+            Self::Proxied(octets) => octets,
+        };
+        Packet::decode(octets).expect("it is a header that says its length, and whole attributes")
+    }
+
+    /// A signed reply with the request's Proxy-States, RFC 2865 §5.33.
+    pub(super) fn write_reply<'b>(
+        &self,
+        buffer: &'b mut [u8; LEN_MAX],
+        code: Code,
+        client: &Client,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<&'b [u8], EncodeError> {
+        let request = self.packet();
+        let mut reply = Writer::reply(buffer, code, &request);
+        fill(&mut reply);
+        for state in request.attrs() {
+            reply.copy(state);
+        }
+        reply.sign(&client.secret)
+    }
+}
