@@ -64,7 +64,9 @@
 pub mod accounting;
 pub mod attr;
 pub mod authenticator;
+pub mod client;
 pub mod code;
+pub mod dynauth;
 pub mod mschap;
 pub mod packet;
 pub mod password;
@@ -74,6 +76,7 @@ pub mod server;
 pub mod writer;
 
 pub use attr::{Attr, AttrType};
+pub use client::Client;
 pub use code::Code;
 pub use packet::{DecodeError, LEN_MAX, Packet};
 pub use password::Password;

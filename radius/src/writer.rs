@@ -86,6 +86,13 @@ impl<'b> Writer<'b> {
         Self::start(buffer, code, id, [0; 16], Signed::Hash)
     }
 
+    /// A CoA- or Disconnect-Request with a Message-Authenticator, RFC 5176 §3.4.
+    pub fn change_request(buffer: &'b mut Buffer, code: Code, id: u8) -> Self {
+        let mut writer = Self::start(buffer, code, id, [0; 16], Signed::Hash);
+        writer.message_authenticator();
+        writer
+    }
+
     /// The reply to `request`. Access replies and replies to Status-Server start with a
     /// Message-Authenticator (against CVE-2024-3596 it has to be the first).
     ///
@@ -96,6 +103,12 @@ impl<'b> Writer<'b> {
             Self::start(buffer, code, request.id(), *request.authenticator(), Signed::Hash);
         match request.code() {
             Code::ACCESS_REQUEST | Code::STATUS_SERVER => writer.message_authenticator(),
+            // RFC 5176 §3.4: it may be there; who sends one understands one.
+            Code::COA_REQUEST | Code::DISCONNECT_REQUEST
+                if request.attr(AttrType::MESSAGE_AUTHENTICATOR).is_some() =>
+            {
+                writer.message_authenticator();
+            }
             _ => {}
         }
         writer
