@@ -163,6 +163,17 @@ fn describe(numbered: &Numbered) -> Value {
             "reason": failures.reason,
             "count": failures.count,
         }),
+        Some(Event::SessionEffect(effect)) => json!({
+            "kind": "session_effect",
+            "session": session(&effect.session),
+            "nas": effect.nas_name,
+            "asked": effect.asked().as_str(),
+            "asked_at_ms": effect.asked_at_ms,
+            "answered": effect.answered().as_str(),
+            "error_cause": effect.error_cause,
+            "observed": effect.observed().as_str(),
+            "after_ms": effect.after_ms,
+        }),
     };
     if let (Some(value), Value::Object(told)) = (value.as_object_mut(), told) {
         value.extend(told);

@@ -14,8 +14,8 @@ use shared::{
         command::{Action, Command, Effect, Reply},
         desired::{Class, Desired, Enforce, Pointer, Vendor},
         journal::{
-            AuthFailures, Batch, EdgeStarted, Event, GENESIS, Metering, Octets, Record,
-            SessionStarted, SessionStopped, Usage, link,
+            Answered, Asked, AuthFailures, Batch, EdgeStarted, Event, GENESIS, Metering, Observed,
+            Octets, Record, SessionEffect, SessionStarted, SessionStopped, Usage, link,
         },
         live::{Live, LiveSession},
         state::{Birth, State},
@@ -188,6 +188,19 @@ fn records() {
             count: 4,
         }),
         "0880d095ffbc31 720b 0a016e 120175 1a0172 2004",
+    );
+    check_record(
+        Event::SessionEffect(SessionEffect {
+            session: bytes(),
+            asked: Asked::Disconnect.into(),
+            asked_at_ms: 5,
+            answered: Answered::Nak.into(),
+            error_cause: 503,
+            observed: Observed::Ended.into(),
+            after_ms: 6,
+            nas_name: "n".into(),
+        }),
+        &format!("0880d095ffbc31 7a22 0a10{HEX} 1001 1805 2002 28f703 3001 3806 42016e"),
     );
 }
 

@@ -71,6 +71,8 @@ pub enum Odd {
     Time,
     #[error("a session of another edge")]
     Foreign,
+    #[error("what came of asking a NAS")]
+    Effect,
 }
 
 impl Record {
@@ -101,6 +103,8 @@ impl Record {
                 reason: text(failures.reason),
                 count: i64::from(failures.count),
             },
+            // It changes no session and no books: a Stop does. It is kept for people.
+            Event::SessionEffect(_) => return Err(Odd::Effect),
         };
         Ok(Self { at, fact })
     }

@@ -97,7 +97,7 @@ impl World {
                     assert_eq!(book.1, None, "a session stops once");
                     *book = (counters(stopped.octets), Some(stopped.cause));
                 }
-                Told::EdgeStarted(_) | Told::AuthFailures(_) => {}
+                Told::EdgeStarted(_) | Told::AuthFailures(_) | Told::SessionEffect(_) => {}
             }
         }
         for row in decision.rows {

@@ -30,7 +30,7 @@ pub struct Record {
     /// The edge's clock, milliseconds since 1970.
     #[prost(uint64, tag = "1")]
     pub at_ms: u64,
-    #[prost(oneof = "Event", tags = "10, 11, 12, 13, 14")]
+    #[prost(oneof = "Event", tags = "10, 11, 12, 13, 14, 15")]
     pub event: Option<Event>,
 }
 
@@ -46,6 +46,8 @@ pub enum Event {
     EdgeStarted(EdgeStarted),
     #[prost(message, tag = "14")]
     AuthFailures(AuthFailures),
+    #[prost(message, tag = "15")]
+    SessionEffect(SessionEffect),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -167,6 +169,99 @@ pub struct AuthFailures {
     pub reason: String,
     #[prost(uint32, tag = "4")]
     pub count: u32,
+}
+
+/// A NAS was asked to end or to change a session (RFC 5176): what it said, and what was seen.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SessionEffect {
+    #[prost(bytes = "vec", tag = "1")]
+    pub session: Vec<u8>,
+    #[prost(enumeration = "Asked", tag = "2")]
+    pub asked: i32,
+    /// The edge's clock, milliseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub asked_at_ms: u64,
+    #[prost(enumeration = "Answered", tag = "4")]
+    pub answered: i32,
+    /// Error-Cause of a NAK, RFC 5176 §3.5; 0 when there is none.
+    #[prost(uint32, tag = "5")]
+    pub error_cause: u32,
+    #[prost(enumeration = "Observed", tag = "6")]
+    pub observed: i32,
+    /// From asking to observing.
+    #[prost(uint32, tag = "7")]
+    pub after_ms: u32,
+    #[prost(string, tag = "8")]
+    pub nas_name: String,
+}
+
+/// What a NAS was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Asked {
+    Unknown = 0,
+    Disconnect = 1,
+    /// Other rates.
+    Change = 2,
+}
+
+/// What a NAS has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Answered {
+    Unknown = 0,
+    Ack = 1,
+    Nak = 2,
+    /// Nothing, however often it was asked.
+    Silence = 3,
+    /// It could not be asked.
+    NotAsked = 4,
+}
+
+/// What was seen afterwards, whatever the NAS has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Observed {
+    /// Nothing that tells.
+    Unknown = 0,
+    Ended = 1,
+    /// Its traffic keeps to the new rates and did not to the old ones.
+    Changed = 2,
+    /// It goes on as before.
+    StillThere = 3,
+}
+
+impl Asked {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Disconnect => "disconnect",
+            Self::Change => "change",
+        }
+    }
+}
+
+impl Answered {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ack => "ack",
+            Self::Nak => "nak",
+            Self::Silence => "silence",
+            Self::NotAsked => "not_asked",
+        }
+    }
+}
+
+impl Observed {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ended => "ended",
+            Self::Changed => "changed",
+            Self::StillThere => "still_there",
+        }
+    }
 }
 
 pub type Hash = [u8; 32];
