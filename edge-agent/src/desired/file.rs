@@ -121,6 +121,11 @@ mod tests {
             (LAB.replace("\"02:00:00:00:00:01\"", "\"02:00\""), "a MAC address like"),
             (LAB.replace("mikrotik", "mikrotick"), "mikrotik"),
             (LAB.replace("vlan = 100", "vlan = 4095"), "a VLAN is 1 to 4094, not 4095"),
+            (
+                LAB.replace("\"10m\"", &format!("{:?}", "m".repeat(201))),
+                "policy is longer than the 200",
+            ),
+            (LAB.replace("wisp.example", "wisp example"), "realms: `wisp example` should be"),
             (LAB.replace("= false", "= \"maybe\""), "true, false or \"auto\""),
             (LAB.replace("2001:db8:0:100::/56", "10.0.0.0/8"), "an IPv6 prefix like"),
         ];

@@ -39,6 +39,8 @@ pub enum Contradiction {
     MacTwice { mac: Mac, first: String, second: String },
     #[error("subscriber `{0}` has neither password, nt_hash nor macs, so nobody could log in")]
     NoCredential(String),
+    #[error("subscriber `{username}`: {key} is longer than the {most} octets that RADIUS can say")]
+    TooLong { username: String, key: &'static str, most: usize },
     #[error("realms: `{0}` should be a name without space, @ and \\")]
     Realm(String),
     #[error("subscriber `{0}`: nt_hash should be 32 hexadecimal digits")]
@@ -68,6 +70,7 @@ impl Snapshot {
         let mut by_mac: HashMap<Mac, Arc<Subscriber>> = HashMap::new();
         for subscriber in desired.subscribers {
             let name = subscriber.username.clone();
+            check_lengths(&subscriber)?;
             if let Some(hash) = &subscriber.nt_hash {
                 let hash = hash.expose();
                 if hash.len() != 32 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -126,6 +129,25 @@ impl Snapshot {
         self.by_username.values()
     }
 }
+
+/// What does not fit into its attribute would keep the whole Access-Accept from being written.
+fn check_lengths(subscriber: &Subscriber) -> Result<(), Contradiction> {
+    let Subscriber { username, pool, filter, policy, .. } = subscriber;
+    for (key, text, most) in [
+        ("username", Some(username), radius::attr::VALUE_LEN_MAX),
+        ("pool", pool.as_ref(), radius::attr::VALUE_LEN_MAX),
+        ("filter", filter.as_ref(), radius::attr::VALUE_LEN_MAX),
+        ("policy", policy.as_ref(), POLICY_LEN_MAX),
+    ] {
+        if text.is_some_and(|text| text.len() > most) {
+            return Err(Contradiction::TooLong { username: username.clone(), key, most });
+        }
+    }
+    Ok(())
+}
+
+/// It stands inside a vendor's attribute, behind the longest of the prefixes there.
+const POLICY_LEN_MAX: usize = 200;
 
 /// `user@realm` (RFC 7542) or `REALM\user` (Windows) with a realm of ours.
 fn without_realm<'a>(identity: &'a str, realms: &[String]) -> Option<&'a str> {

@@ -9,6 +9,12 @@
 
 use std::fmt;
 
+pub mod aruba;
+pub mod cambium;
+pub mod canopy;
+pub mod chillispot;
+pub mod cisco;
+pub mod huawei;
 pub mod microsoft;
 pub mod mikrotik;
 pub mod tagged;

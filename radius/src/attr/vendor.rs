@@ -10,10 +10,22 @@ use super::{Attr, AttrType};
 pub struct Vendor(pub u32);
 
 impl Vendor {
+    /// Aruba: [`super::aruba`].
+    pub const ARUBA: Self = Self(14823);
+    /// Cambium Networks: [`super::cambium`].
+    pub const CAMBIUM: Self = Self(17713);
+    /// ChilliSpot and CoovaChilli: [`super::chillispot`].
+    pub const CHILLISPOT: Self = Self(14559);
+    /// Cisco: [`super::cisco`].
+    pub const CISCO: Self = Self(9);
+    /// Huawei: [`super::huawei`].
+    pub const HUAWEI: Self = Self(2011);
     /// Microsoft: [`super::microsoft`].
     pub const MICROSOFT: Self = Self(311);
     /// MikroTik RouterOS: [`super::mikrotik`].
     pub const MIKROTIK: Self = Self(14988);
+    /// Motorola, whose Canopy is Cambium's PMP today: [`super::canopy`].
+    pub const MOTOROLA: Self = Self(161);
     /// The Wi-Fi Alliance's roaming group: [`super::wispr`].
     pub const WISPR: Self = Self(14122);
 }

@@ -1,16 +1,20 @@
-//! A subscriber's plan in the words of a NAS (pure).
+//! What an Access-Accept says about a subscriber (pure).
+//!
+//! Here is what every NAS understands; rates, quotas and named policies are in each NAS's own
+//! words: [`words`].
 
-use std::{io::Write as _, net::IpAddr};
+use std::net::IpAddr;
 
-use radius::{
-    AttrType, Writer,
-    attr::{mikrotik, vendor::Vendor as Speaks, wispr},
-};
+use radius::{AttrType, Writer};
 use shared::{
     id::SessionId,
-    rate::{Kbps, Shape},
+    net::{Ipv6Prefix, Vlan},
     wire::latest::desired::{Enforce, Nas, Subscriber, Vendor},
 };
+
+mod words;
+
+pub(super) use self::words::write_rates;
 
 /// Writes the attributes of an Access-Accept. `session` is there when this host's data plane
 /// holds the session; accounting brings it back as Class.
@@ -36,50 +40,61 @@ pub(super) fn write_accept(
         }
         None => {}
     }
+    if let Some(pool) = &subscriber.pool {
+        reply.text(AttrType::FRAMED_POOL, pool);
+    }
+    if let Some(prefix) = subscriber.delegated_prefix {
+        write_delegated(reply, prefix);
+    }
+    if let Some(vlan) = subscriber.vlan {
+        write_vlan(reply, vlan);
+        words::write_vlan(reply, nas.vendor, vlan);
+    }
+    if let Some(filter) = &subscriber.filter {
+        reply.text(AttrType::FILTER_ID, filter);
+    }
+    if let Some(policy) = &subscriber.policy {
+        words::write_policy(reply, nas.vendor, policy);
+    }
     if let Some(session) = session {
         reply.attr(AttrType::CLASS, session.as_uuid().as_bytes());
     }
     match nas.enforce {
-        Enforce::Nas => write_rates(reply, nas.vendor, subscriber.shape()),
+        Enforce::Nas => {
+            // Ubiquiti's rates are a Filter-Id, too: what the subscriber has by name goes first.
+            if nas.vendor != Vendor::Ubiquiti || subscriber.filter.is_none() {
+                write_rates(reply, nas.vendor, subscriber.shape());
+            }
+            if let Some(left) = subscriber.data_bytes {
+                words::write_quota(reply, nas.vendor, left);
+            }
+        }
         // Two shapers in a row at the same rate only add delay.
         Enforce::Edge => {}
     }
 }
 
-fn write_rates(reply: &mut Writer<'_>, vendor: Vendor, shape: Shape) {
-    match vendor {
-        Vendor::Standard
-        | Vendor::Chillispot
-        | Vendor::Cisco
-        | Vendor::Ubiquiti
-        | Vendor::Cambium
-        | Vendor::Canopy
-        | Vendor::Aruba
-        | Vendor::Omada
-        | Vendor::Huawei => {
-            for (kind, rate) in [
-                (wispr::BANDWIDTH_MAX_UP, shape.up_kbps),
-                (wispr::BANDWIDTH_MAX_DOWN, shape.down_kbps),
-            ] {
-                reply.vendor(Speaks::WISPR, kind, &bits_per_second(rate).to_be_bytes());
-            }
-        }
-        Vendor::Mikrotik => {
-            // From the router's view: what it receives is what the subscriber sends.
-            let mut text = [0; 32];
-            let mut rest = text.as_mut_slice();
-            write!(rest, "{}k/{}k", shape.up_kbps.get(), shape.down_kbps.get())
-                .expect("two numbers of ten digits fit 32 octets");
-            let left = rest.len();
-            let used = text.len() - left;
-            reply.vendor(
-                Speaks::MIKROTIK,
-                mikrotik::RATE_LIMIT,
-                text.get(..used).unwrap_or_default(),
-            );
-        }
-    }
+/// RFC 4818 §3: a reserved octet, the length, and the octets that it covers.
+fn write_delegated(reply: &mut Writer<'_>, prefix: Ipv6Prefix) {
+    let octets = prefix.address().octets();
+    let mut value = [0; 18];
+    let [_, len, address @ ..] = &mut value;
+    *len = prefix.bits();
+    *address = octets;
+    let used = 2 + usize::from(prefix.bits()).div_ceil(8);
+    reply.attr(AttrType::DELEGATED_IPV6_PREFIX, value.get(..used).unwrap_or_default());
 }
+
+/// RFC 3580 §3.31. Without tags: there is one VLAN, and some switches know no tags.
+fn write_vlan(reply: &mut Writer<'_>, vlan: Vlan) {
+    reply.tagged_integer(AttrType::TUNNEL_TYPE, None, TUNNEL_TYPE_VLAN);
+    reply.tagged_integer(AttrType::TUNNEL_MEDIUM_TYPE, None, TUNNEL_MEDIUM_TYPE_802);
+    let mut digits = words::Text::<4>::default();
+    reply.attr(AttrType::TUNNEL_PRIVATE_GROUP_ID, digits.write(format_args!("{vlan}")));
+}
+
+const TUNNEL_TYPE_VLAN: u32 = 13;
+const TUNNEL_MEDIUM_TYPE_802: u32 = 6;
 
 /// What is left of the time that was bought, or the session's own limit if that is less.
 fn session_timeout(subscriber: &Subscriber) -> Option<u32> {
@@ -88,11 +103,6 @@ fn session_timeout(subscriber: &Subscriber) -> Option<u32> {
         (Some(limit), Some(left)) => Some(limit.min(left)),
         (limit, left) => limit.or(left),
     }
-}
-
-/// WISPr has 32 bits: what is faster than 4.29 Gbit/s is as fast as it can say.
-fn bits_per_second(rate: Kbps) -> u32 {
-    u32::try_from(rate.bits_per_second()).unwrap_or(u32::MAX)
 }
 
 /// How often a NAS reports usage. hostapd ignores less.
@@ -136,23 +146,6 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_said_in_the_words_of_the_nas() {
-        let interim = "85 0000003c";
-        // 10,000 kbit/s are 0x989680 bit/s, 5,000 are 0x4c4b40.
-        let wispr = ["26 0000372a0706004c4b40", "26 0000372a080600989680"];
-        check(r#""vendor": "standard""#, "", None, &[interim, wispr[0], wispr[1]]);
-        // 5000k/10000k: the subscriber's upload first.
-        let mikrotik = "26 00003a8c080e353030306b2f31303030306b";
-        check(r#""vendor": "mikrotik""#, "", None, &[interim, mikrotik]);
-    }
-
-    #[test]
-    fn a_rate_beyond_32_bits_is_clamped() {
-        assert_eq!(bits_per_second(Kbps::new(4_294_967).unwrap()), 4_294_967_000);
-        assert_eq!(bits_per_second(Kbps::new(4_294_968).unwrap()), u32::MAX);
-    }
-
-    #[test]
     fn a_session_in_this_data_plane_is_named_and_not_shaped_twice() {
         let session = SessionId::from_uuid(Uuid::from_u128(0x0198));
         check(
@@ -160,6 +153,31 @@ mod tests {
             r#", "static_ip": "10.0.0.20", "idle_timeout": 600"#,
             Some(session),
             &["28 00000258", "85 0000003c", "8 0a000014", "25 00000000000000000000000000000198"],
+        );
+    }
+
+    #[test]
+    fn what_a_network_needs_to_know_is_said_as_the_rfcs_say_it() {
+        check(
+            r#""enforce": "edge""#,
+            r#", "pool": "home", "delegated_prefix": "2001:db8:0:100::/56", "vlan": 100,
+               "filter": "gold""#,
+            None,
+            &[
+                "85 0000003c",
+                "88 686f6d65",
+                "123 003820010db8000001",
+                "64 0000000d",
+                "65 00000006",
+                "81 313030",
+                "11 676f6c64",
+            ],
+        );
+        check(
+            r#""enforce": "edge""#,
+            r#", "delegated_prefix": "2001:db8::1/128""#,
+            None,
+            &["85 0000003c", "123 008020010db8000000000000000000000001"],
         );
     }
 
