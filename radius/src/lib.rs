@@ -67,6 +67,7 @@ pub mod authenticator;
 pub mod client;
 pub mod code;
 pub mod dynauth;
+pub mod eap;
 pub mod mschap;
 pub mod packet;
 pub mod password;
