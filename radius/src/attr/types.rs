@@ -276,7 +276,7 @@ attr_types! {
     /// Integer, bits. RFC 5580 §4.7.
     REQUESTED_LOCATION_INFO = 132, "Requested-Location-Info";
     /// Integer. RFC 5607 §6.1.
-    FRAMED_MANAGEMENT_PROTOCOL = 133, "Framed-Management-Protocol";
+    FRAMED_MANAGEMENT = 133, "Framed-Management";
     /// Integer. RFC 5607 §6.2.
     MANAGEMENT_TRANSPORT_PROTECTION = 134, "Management-Transport-Protection";
     /// Text. RFC 5607 §6.3.

@@ -15,6 +15,9 @@ use crate::{
     secret::Secret,
 };
 
+mod pair;
+mod place;
+
 /// A buffer for one packet.
 pub type Buffer = [u8; LEN_MAX];
 
@@ -57,6 +60,18 @@ pub enum EncodeError {
         kind: AttrType,
         /// What it was to be.
         integer: u32,
+    },
+    /// A pair has to be encrypted: [`Writer::pair_with`] can.
+    #[error("{kind:?} is encrypted, and there is no secret to do it with")]
+    NotEncrypted {
+        /// The attribute.
+        kind: AttrType,
+    },
+    /// An extended attribute has at least one octet of value, RFC 6929 §2.1.
+    #[error("an extended attribute {kind:?} cannot be empty")]
+    Empty {
+        /// The attribute.
+        kind: AttrType,
     },
     /// The packet would be longer than 4096 octets.
     #[error("the packet would be longer than {LEN_MAX} octets")]
