@@ -92,6 +92,9 @@ pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
             }
         }
     }
+    if let Some(radius) = &settings.radius {
+        radius::check(radius).map_err(radius::ListenError::Tls)?;
+    }
     if let Some(uplink) = &settings.uplink {
         Uplink::broker(uplink)?;
     }
@@ -152,13 +155,12 @@ impl Agent {
             .name("sessions".to_owned())
             .spawn(move || desk.run(&inbox, &desk_life))
             .map_err(StartError::Thread)?;
-        if let Some(radius) = radius {
-            radius.start(&current, &events, &life)?;
-        }
+        let radius = radius.map(|bound| bound.start(&current, &events, &life)).transpose()?;
         if let Some(listener) = listener {
             life.spawn("metrics", metrics::serve(listener, prometheus));
         }
         let reload = Reload {
+            radius,
             file: settings.desired.as_ref().map(|desired| desired.file.clone()),
             current: Arc::clone(&current),
             events: events.clone(),
@@ -223,6 +225,7 @@ impl Agent {
 
 /// What SIGHUP does.
 struct Reload {
+    radius: Option<radius::Running>,
     file: Option<PathBuf>,
     current: Current,
     events: SyncSender<Event>,
@@ -233,6 +236,9 @@ struct Reload {
 impl Reload {
     fn run(&self) {
         self.look_again.notify_one();
+        if let Some(radius) = &self.radius {
+            radius.reload();
+        }
         // Once the controller has said what it wants, the file is history.
         if self.followed && self.current.load().revision > 0 {
             return;

@@ -49,7 +49,8 @@ pub struct RadiusTls {
     pub listen: SocketAddr,
     pub cert: PathBuf,
     pub key: PathBuf,
-    pub client_ca: Option<PathBuf>,
+    /// Who vouches for the NASes: nobody is served without a certificate.
+    pub client_ca: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -186,7 +187,6 @@ impl Settings {
         let radius = self.radius.as_ref();
         [
             ("radius.dynauth", radius.is_some_and(|radius| !radius.dynauth.is_empty())),
-            ("radius.tls", radius.is_some_and(|radius| radius.tls.is_some())),
             ("radius.eap", radius.is_some_and(|radius| radius.eap.is_some())),
             ("portal", self.portal.is_some()),
         ]
@@ -222,8 +222,9 @@ impl Settings {
         if let Some(radius) = &self.radius
             && radius.auth.is_empty()
             && radius.acct.is_empty()
+            && radius.tls.is_none()
         {
-            let fault = "name at least one of auth and acct, like auth = [\"127.0.0.1:1812\"]";
+            let fault = "name at least one of auth, acct and tls, like auth = [\"127.0.0.1:1812\"]";
             return Err(value(file, "radius", fault));
         }
         if let Some(uplink) = &self.uplink {
@@ -261,6 +262,9 @@ impl Settings {
             Some(uplink) => (Some(&mut uplink.secret_file), uplink.ca.as_mut()),
             None => (None, None),
         };
+        let tls = self.radius.as_mut().and_then(|radius| radius.tls.as_mut());
+        let tls = tls.map(|tls| [&mut tls.cert, &mut tls.key, &mut tls.client_ca]);
+        let tls = tls.into_iter().flatten();
         [
             Some(&mut self.state_dir),
             self.desired.as_mut().map(|desired| &mut desired.file),
@@ -269,6 +273,7 @@ impl Settings {
         ]
         .into_iter()
         .flatten()
+        .chain(tls)
     }
 }
 
@@ -335,7 +340,7 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
-        let unserved = ["radius.dynauth", "radius.tls", "radius.eap", "portal"];
+        let unserved = ["radius.dynauth", "radius.eap", "portal"];
         assert_eq!(settings.unserved(), unserved);
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));

@@ -387,6 +387,8 @@ fn a_wrong_secret_gets_no_answer_until_it_is_the_right_one() {
 
     world.desired.store(snapshot("testing124"));
     has(&world.radclient(nas, "testing124", login), &["Received Access-Accept"]);
+    // What was sent before the change may still be under way.
+    thread::sleep(Duration::from_millis(200));
     has(&world.radclient(nas, SECRET, login), &["No reply from server"]);
 
     let before = world.drops("bad_authenticator");

@@ -128,6 +128,14 @@ impl Prefix {
         self.len
     }
 
+    /// Is it the address of one host?
+    pub const fn is_one_host(self) -> bool {
+        match self.address {
+            IpAddr::V4(_) => self.len == 32,
+            IpAddr::V6(_) => self.len == 128,
+        }
+    }
+
     /// IPv4-mapped IPv6 addresses (of a dual-stack socket) count as IPv4.
     pub fn contains(self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -1,21 +1,30 @@
 //! What gets no answer: one reason each, one counter each, and a line in the log now and then.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 use radius::Code;
+use shared::wire::latest::desired::Require;
 
 /// Why a packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum DropReason {
     UnknownNas,
+    /// Of a connection.
+    CertificateName,
+    /// Of a connection.
+    Handshake,
+    /// Of a connection.
+    TooManyConnections,
     Malformed,
     UnexpectedCode,
+    RateLimit,
     NoMessageAuthenticator,
     BadMessageAuthenticator,
     BadAuthenticator,
@@ -29,10 +38,14 @@ pub(super) enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 17] = [
         Self::UnknownNas,
+        Self::CertificateName,
+        Self::Handshake,
+        Self::TooManyConnections,
         Self::Malformed,
         Self::UnexpectedCode,
+        Self::RateLimit,
         Self::NoMessageAuthenticator,
         Self::BadMessageAuthenticator,
         Self::BadAuthenticator,
@@ -49,8 +62,12 @@ impl DropReason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownNas => "unknown_nas",
+            Self::CertificateName => "certificate_name",
+            Self::Handshake => "tls_handshake",
+            Self::TooManyConnections => "too_many_connections",
             Self::Malformed => "malformed",
             Self::UnexpectedCode => "unexpected_code",
+            Self::RateLimit => "rate_limit",
             Self::NoMessageAuthenticator => "no_message_authenticator",
             Self::BadMessageAuthenticator => "bad_message_authenticator",
             Self::BadAuthenticator => "bad_authenticator",
@@ -68,8 +85,17 @@ impl DropReason {
     const fn sentence(self) -> &'static str {
         match self {
             Self::UnknownNas => "no NAS is known at this address",
+            Self::CertificateName => {
+                "its certificate does not carry the name that the NAS at this address has \
+                 (tls_name)"
+            }
+            Self::Handshake => "the TLS handshake failed",
+            Self::TooManyConnections => "there are too many connections",
             Self::Malformed => "it is not a RADIUS packet",
             Self::UnexpectedCode => "this port does not serve packets of this code",
+            Self::RateLimit => {
+                "it asks too much: is it in a loop? Or set requests_per_second for it"
+            }
             Self::NoMessageAuthenticator => {
                 "it has no Message-Authenticator: turn it on at the NAS, or set \
                  require_message_authenticator = false for it"
@@ -97,8 +123,12 @@ impl DropReason {
         match self {
             Self::InWork => true,
             Self::UnknownNas
+            | Self::CertificateName
+            | Self::Handshake
+            | Self::TooManyConnections
             | Self::Malformed
             | Self::UnexpectedCode
+            | Self::RateLimit
             | Self::NoMessageAuthenticator
             | Self::BadMessageAuthenticator
             | Self::BadAuthenticator
@@ -120,6 +150,8 @@ pub(super) struct Tally {
     replies: PerCode,
     /// Retransmissions that got the stored reply.
     pub(super) repeated: Counter,
+    /// Over TLS, now.
+    pub(super) connections: Gauge,
     notices: Mutex<Notices>,
 }
 
@@ -163,6 +195,7 @@ impl Tally {
             requests: PerCode::new("kennet_radius_requests_total"),
             replies: PerCode::new("kennet_radius_replies_total"),
             repeated: metrics::counter!("kennet_radius_repeated_replies_total"),
+            connections: metrics::gauge!("kennet_radius_tls_connections"),
             notices: Mutex::default(),
         }
     }
@@ -179,10 +212,7 @@ impl Tally {
     /// Counts a drop, and says so unless it was said in the last ten seconds. `nas` is the name of
     /// the NAS, if it is one.
     pub(super) fn dropped(&self, now: Instant, source: IpAddr, nas: Option<&str>, why: DropReason) {
-        let counter = DropReason::ALL.iter().zip(&self.drops).find(|(known, _)| **known == why);
-        if let Some((_, counter)) = counter {
-            counter.increment(1);
-        }
+        self.count(why);
         let Some(unsaid) = self.notices().due(now, source, why) else { return };
         let nas = nas.unwrap_or("unknown");
         let (reason, sentence) = (why.as_str(), why.sentence());
@@ -199,14 +229,26 @@ impl Tally {
         }
     }
 
-    /// Says once per NAS that its requests prove nothing.
-    pub(super) fn unproved(&self, nas: &Arc<str>) {
-        if self.notices().unproved.insert(Arc::clone(nas)) {
-            tracing::warn!(
-                nas.name = %nas,
-                "NAS {nas} sends no Message-Authenticator and is excepted from it: who is on its \
-                 network path can forge an answer to it (CVE-2024-3596)"
-            );
+    /// Counts a connection that is not served, or not any longer, and says so now and then.
+    pub(super) fn refused(
+        &self,
+        now: Instant,
+        source: IpAddr,
+        why: DropReason,
+        detail: &dyn fmt::Display,
+    ) {
+        self.count(why);
+        let Some(unsaid) = self.notices().due(now, source, why) else { return };
+        tracing::warn!(
+            nas.address = %source, radius.reason = why.as_str(), radius.unsaid = unsaid,
+            "refused a RADIUS connection from {source}: {}: {detail}{}", why.sentence(), more(unsaid)
+        );
+    }
+
+    fn count(&self, why: DropReason) {
+        let counter = DropReason::ALL.iter().zip(&self.drops).find(|(known, _)| **known == why);
+        if let Some((_, counter)) = counter {
+            counter.increment(1);
         }
     }
 
@@ -226,6 +268,30 @@ impl Tally {
     }
 }
 
+/// Says that the requests of a NAS prove nothing.
+pub(super) fn unproved(nas: &str, require: Require) {
+    match require {
+        Require::Auto => tracing::warn!(
+            nas.name = nas,
+            "NAS {nas} has sent no Message-Authenticator so far: who is on its network path \
+             can forge an answer to it (CVE-2024-3596). As soon as it sends one, it has to"
+        ),
+        Require::Yes | Require::No => tracing::warn!(
+            nas.name = nas,
+            "NAS {nas} sends no Message-Authenticator and is excepted from it: who is on its \
+             network path can forge an answer to it (CVE-2024-3596)"
+        ),
+    }
+}
+
+/// Says that a NAS has proved its request for the first time.
+pub(super) fn proves(nas: &str) {
+    tracing::info!(
+        nas.name = nas,
+        "NAS {nas} sends a Message-Authenticator: from now on it has to"
+    );
+}
+
 /// What a line stands for beside its own packet.
 fn more(unsaid: u64) -> String {
     if unsaid == 0 { String::new() } else { format!(" (and {unsaid} before it)") }
@@ -235,7 +301,6 @@ fn more(unsaid: u64) -> String {
 #[derive(Debug, Default)]
 struct Notices {
     said: HashMap<(IpAddr, Option<DropReason>), Said>,
-    unproved: HashSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -318,7 +383,8 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_counter() {
-        let names: HashSet<_> = DropReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let names: std::collections::HashSet<_> =
+            DropReason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(names.len(), DropReason::ALL.len());
     }
 }

@@ -63,7 +63,6 @@ impl Exchange {
     }
 
     /// Who asks.
-    #[expect(dead_code, reason = "methods of several round trips answer so")]
     pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
     }

@@ -33,7 +33,7 @@ pub(super) struct Inbox {
 }
 
 /// Half of what batching gains is gained at 8 and nearly all at 32; this is 128 KiB per thread.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 
 impl Inbox {
     pub(super) fn new() -> Self {

@@ -10,7 +10,11 @@ use std::{
 
 use shared::daemon::Life;
 
-use super::{inbox::Inbox, responder::Responder};
+use super::{
+    inbox::Inbox,
+    outbox::{Headers, Outbox},
+    responder::Responder,
+};
 
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -21,15 +25,19 @@ pub(super) struct Listener {
 impl Listener {
     pub(super) fn run(mut self, life: &Life) {
         let mut inbox = Inbox::new();
+        let (mut outbox, mut headers) = (Outbox::new(), Headers::new());
         while !life.is_stopping() {
             if let Err(error) = inbox.receive(&self.socket) {
                 rest_after(&error);
             }
             let now = Instant::now();
             self.responder.refresh();
+            let port = self.responder.port();
+            port.begin_batch(outbox);
             for (from, datagram) in inbox.datagrams() {
                 self.responder.handle(now, from, datagram);
             }
+            outbox = port.end_batch(&mut headers);
         }
     }
 }

@@ -23,6 +23,7 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt};
 use shared::daemon::{Chain, Life};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::Notify;
 
 use crate::{desired, sessions::event::Event, settings};
 
@@ -35,10 +36,14 @@ mod exchange;
 mod hub;
 mod inbox;
 mod listener;
+mod outbox;
 mod policy;
 mod port;
 mod responder;
+mod standing;
+mod tls;
 
+pub use self::tls::TlsError;
 use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
 
 /// Sockets that are bound and not served yet.
@@ -46,6 +51,20 @@ use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
 pub struct Bound {
     auth: Vec<UdpSocket>,
     acct: Vec<UdpSocket>,
+    tls: Option<tls::Bound>,
+}
+
+/// What can be done with RADIUS while it runs.
+#[derive(Debug)]
+pub struct Running {
+    reload: Arc<Notify>,
+}
+
+impl Running {
+    /// Reads the certificates again. What is under way goes on with the old ones.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
 }
 
 /// What a socket is for.
@@ -53,6 +72,8 @@ pub struct Bound {
 pub(crate) enum Role {
     Authentication,
     Accounting,
+    /// RADIUS over TLS has one port.
+    Both,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +84,13 @@ pub enum ListenError {
     Thread { address: SocketAddr, source: io::Error },
     #[error("cannot start the thread that sends rejects")]
     Rejects(#[source] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Can what the settings name be used?
+pub fn check(settings: &settings::Radius) -> Result<(), TlsError> {
+    settings.tls.as_ref().map_or(Ok(()), tls::check)
 }
 
 /// Binds every address, so that a daemon that cannot serve one does not start.
@@ -74,9 +102,13 @@ pub fn bind(settings: &settings::Radius) -> Result<Bound, ListenError> {
             bind_one(address, cores, &mut sockets)
                 .map_err(|source| ListenError::Bind { address, source })?;
         }
-        Ok(sockets)
+        Ok::<_, ListenError>(sockets)
     };
-    Ok(Bound { auth: bind_all(&settings.auth)?, acct: bind_all(&settings.acct)? })
+    Ok(Bound {
+        auth: bind_all(&settings.auth)?,
+        acct: bind_all(&settings.acct)?,
+        tls: settings.tls.as_ref().map(tls::Bound::new).transpose()?,
+    })
 }
 
 impl Bound {
@@ -90,15 +122,21 @@ impl Bound {
         self.acct.first()?.local_addr().ok()
     }
 
+    /// Where RADIUS is taken over TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref()?.address()
+    }
+
     /// Serves the sockets until `life` ends; a thread that ends before it ends the daemon.
     ///
-    /// A metrics recorder has to be installed before, or nothing is counted.
+    /// TLS needs a tokio runtime, and a metrics recorder has to be installed before, or nothing is counted.
     pub fn start(
         self,
         desired: &desired::Current,
         events: &SyncSender<Event>,
         life: &Life,
-    ) -> Result<(), ListenError> {
+    ) -> Result<Running, ListenError> {
+        let reload = Arc::new(Notify::new());
         let hub = Arc::new(Hub::new(desired, events));
         let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
@@ -108,7 +146,7 @@ impl Bound {
             let thread_error = |source| ListenError::Thread { address, source };
             socket.set_read_timeout(Some(IDLE)).map_err(thread_error)?;
             let socket = Arc::new(socket);
-            let port = Arc::new(Port::new(role, Arc::clone(&hub), Arc::clone(&socket)));
+            let port = Arc::new(Port::of_socket(role, Arc::clone(&hub), Arc::clone(&socket)));
             let listener = Listener { socket, responder: Responder::new(port) };
             let name = format!("radius-{}", address.port());
             run_thread(name, life, move |life| listener.run(life)).map_err(thread_error)?;
@@ -116,9 +154,12 @@ impl Bound {
                 tracing::info!(radius.address = %address, "serving RADIUS at {address}");
             }
         }
+        if let Some(tls) = self.tls {
+            tls.start(Arc::clone(&hub), Arc::clone(&reload), life)?;
+        }
         run_thread("radius-rejects".to_owned(), life, move |life| hub.rejects.run(life))
             .map_err(ListenError::Rejects)?;
-        Ok(())
+        Ok(Running { reload })
     }
 }
 

@@ -2,18 +2,13 @@
 
 use std::{
     io,
-    io::IoSlice,
-    net::{IpAddr, UdpSocket},
-    os::fd::AsRawFd as _,
+    net::UdpSocket,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use nix::{
-    libc,
-    sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg},
-};
 use radius::{Server, server::Pending};
+use tokio::sync::mpsc;
 
 use super::{
     Role,
@@ -21,6 +16,7 @@ use super::{
     drops::{DropReason, Tally},
     hub::Hub,
     inbox::Origin,
+    outbox::{Headers, Outbox, send_one},
 };
 
 /// Shared by the thread that receives and by all that answer later.
@@ -28,13 +24,31 @@ use super::{
 pub(super) struct Port {
     pub(super) role: Role,
     pub(super) hub: Arc<Hub>,
-    socket: Arc<UdpSocket>,
+    way: Way,
     server: Mutex<Server>,
 }
 
+/// How replies go out.
+#[derive(Debug)]
+enum Way {
+    Datagrams {
+        socket: Arc<UdpSocket>,
+        /// There while a batch is being answered.
+        outbox: Mutex<Option<Outbox>>,
+    },
+    /// To the task that writes to the connection.
+    Connection(mpsc::Sender<Box<[u8]>>),
+}
+
 impl Port {
-    pub(super) fn new(role: Role, hub: Arc<Hub>, socket: Arc<UdpSocket>) -> Self {
-        Self { role, hub, socket, server: Mutex::default() }
+    pub(super) fn of_socket(role: Role, hub: Arc<Hub>, socket: Arc<UdpSocket>) -> Self {
+        let way = Way::Datagrams { socket, outbox: Mutex::default() };
+        Self { role, hub, way, server: Mutex::default() }
+    }
+
+    pub(super) fn of_connection(hub: Arc<Hub>, replies: mpsc::Sender<Box<[u8]>>) -> Self {
+        let way = Way::Connection(replies);
+        Self { role: Role::Both, hub, way, server: Mutex::default() }
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -53,13 +67,41 @@ impl Port {
         }
     }
 
+    /// During a batch, replies wait for its end.
     pub(super) fn send(&self, to: Origin, reply: &[u8]) {
-        let sent = match to.here {
-            None => self.socket.send_to(reply, to.peer),
-            Some(here) => send_from(&self.socket, here, to, reply),
-        };
+        match &self.way {
+            Way::Datagrams { socket, outbox } => {
+                if !lock(outbox).as_mut().is_some_and(|outbox| outbox.push(to, reply)) {
+                    self.sent(to, send_one(socket, to, reply).map(|_| reply));
+                }
+            }
+            Way::Connection(replies) => match replies.try_send(Box::from(reply)) {
+                Ok(()) => self.tally().reply(reply),
+                Err(_) => self.dropped(Instant::now(), to, None, DropReason::NotSent),
+            },
+        }
+    }
+
+    /// From now on, replies go into `outbox`.
+    pub(super) fn begin_batch(&self, empty: Outbox) {
+        if let Way::Datagrams { outbox, .. } = &self.way {
+            *lock(outbox) = Some(empty);
+        }
+    }
+
+    /// Sends them and gives the outbox back.
+    pub(super) fn end_batch(&self, headers: &mut Headers) -> Outbox {
+        let Way::Datagrams { socket, outbox } = &self.way else { return Outbox::new() };
+        // Whoever answers meanwhile does not wait for the system call.
+        let taken = lock(outbox).take();
+        let mut outbox = taken.unwrap_or_else(Outbox::new);
+        outbox.send(headers, socket, |to, sent| self.sent(to, sent));
+        outbox
+    }
+
+    fn sent(&self, to: Origin, sent: io::Result<&[u8]>) {
         match sent {
-            Ok(_) => self.tally().reply(reply),
+            Ok(reply) => self.tally().reply(reply),
             Err(error) => {
                 tracing::debug!(%error, "cannot send to {}", to.peer);
                 self.dropped(Instant::now(), to, None, DropReason::NotSent);
@@ -79,23 +121,6 @@ impl Port {
     }
 }
 
-/// Sends from this address of ours and not from the one that the route prefers.
-fn send_from(socket: &UdpSocket, here: IpAddr, to: Origin, reply: &[u8]) -> io::Result<usize> {
-    let (v4, v6);
-    let from = match here {
-        IpAddr::V4(here) => {
-            let here = libc::in_addr { s_addr: u32::from_ne_bytes(here.octets()) };
-            let any = libc::in_addr { s_addr: 0 };
-            v4 = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: here, ipi_addr: any };
-            ControlMessage::Ipv4PacketInfo(&v4)
-        }
-        IpAddr::V6(here) => {
-            let here = libc::in6_addr { s6_addr: here.octets() };
-            v6 = libc::in6_pktinfo { ipi6_addr: here, ipi6_ifindex: 0 };
-            ControlMessage::Ipv6PacketInfo(&v6)
-        }
-    };
-    let to = SockaddrStorage::from(to.peer);
-    let reply = [IoSlice::new(reply)];
-    Ok(sendmsg(socket.as_raw_fd(), &reply, &[from], MsgFlags::empty(), Some(&to))?)
+fn lock(outbox: &Mutex<Option<Outbox>>) -> MutexGuard<'_, Option<Outbox>> {
+    outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Role, acct, auth,
-    clients::{Client, Clients, Proof},
+    clients::{Client, Clients},
     drops::DropReason,
     exchange::{Asked, Exchange},
     inbox::Origin,
@@ -39,9 +39,17 @@ impl Responder {
         Self { port, clients }
     }
 
-    /// From now on by the desired state in force.
-    pub(super) fn refresh(&mut self) {
-        self.port.hub.roster.refresh(&mut self.clients);
+    /// From now on by the desired state in force. Is it another one?
+    pub(super) fn refresh(&mut self) -> bool {
+        self.port.hub.roster.refresh(&mut self.clients)
+    }
+
+    pub(super) fn port(&self) -> &Port {
+        &self.port
+    }
+
+    pub(super) fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     /// A datagram: its NAS is known by where it comes from.
@@ -53,7 +61,13 @@ impl Responder {
     }
 
     /// A packet of this NAS.
-    fn handle_of(&self, client: &Arc<Client>, now: Instant, from: Origin, packet: &[u8]) {
+    pub(super) fn handle_of(
+        &self,
+        client: &Arc<Client>,
+        now: Instant,
+        from: Origin,
+        packet: &[u8],
+    ) {
         let done = match Packet::decode(packet) {
             Ok(request) => {
                 self.port.tally().request(request.code());
@@ -72,13 +86,13 @@ impl Responder {
 
     fn handle_request(&self, received: Received<'_>) -> Result<(), DropReason> {
         match (self.port.role, received.request.code()) {
-            (Role::Authentication, Code::ACCESS_REQUEST) => {
+            (Role::Authentication | Role::Both, Code::ACCESS_REQUEST) => {
                 if let Some(exchange) = self.admit(received)? {
                     self.access(received, exchange);
                 }
                 Ok(())
             }
-            (Role::Accounting, Code::ACCOUNTING_REQUEST) => {
+            (Role::Accounting | Role::Both, Code::ACCOUNTING_REQUEST) => {
                 if let Some(exchange) = self.admit(received)? {
                     self.accounting(received, exchange);
                 }
@@ -91,11 +105,8 @@ impl Responder {
 
     /// Is it genuine, and is it new? `None` for a retransmission that got the stored reply.
     fn admit(&self, received: Received<'_>) -> Result<Option<Exchange>, DropReason> {
-        let Received { now, from, client, request } = received;
-        match client.verify(&request)? {
-            Proof::Secret => {}
-            Proof::Excepted => client.say_unproved(self.port.tally()),
-        }
+        let received = prove(received)?;
+        let Received { now, from, request, .. } = received;
         match self.port.server().handle_request(now, from.peer, &request) {
             Outcome::New(pending) => {
                 let revision = self.clients.snapshot.revision;
@@ -112,8 +123,8 @@ impl Responder {
     }
 
     fn access(&self, received: Received<'_>, exchange: Exchange) {
-        let Received { client, request, .. } = received;
-        match auth::decide(&self.clients.snapshot, &request, &client.secret) {
+        let Received { request, .. } = received;
+        match auth::decide(&self.clients.snapshot, &request, &exchange.client().secret) {
             auth::Verdict::Accept(accept) => exchange.accept(accept, |_| {}),
             auth::Verdict::Reject(refusal) => {
                 let username = request.attr(AttrType::USER_NAME);
@@ -137,15 +148,27 @@ impl Responder {
 
     /// RFC 5997 §3: the reply of the port, and nothing is kept of it.
     fn status(&self, role: Role, received: Received<'_>) -> Result<(), DropReason> {
-        let Received { from, client, request, .. } = received;
-        client.verify(&request)?;
+        let Received { from, client, request, .. } = prove(received)?;
         let code = match role {
-            Role::Authentication => Code::ACCESS_ACCEPT,
+            Role::Authentication | Role::Both => Code::ACCESS_ACCEPT,
             Role::Accounting => Code::ACCOUNTING_RESPONSE,
         };
         let mut buffer = [0; LEN_MAX];
         let reply = Asked::of(&request).write_reply(&mut buffer, code, client, |_| {});
         self.port.send(from, reply.map_err(|_| DropReason::NotSent)?);
         Ok(())
+    }
+}
+
+/// Is it genuine, and may its NAS ask that much? Only what is genuine counts: else anybody
+/// could use up what a NAS may ask.
+fn prove(received: Received<'_>) -> Result<Received<'_>, DropReason> {
+    let Received { now, request, .. } = received;
+    let (client, proof) = received.client.admit(now, &request)?;
+    client.take_note(proof, &request);
+    if client.standing.may_ask(now, client.nas.requests_per_second) {
+        Ok(Received { client, ..received })
+    } else {
+        Err(DropReason::RateLimit)
     }
 }

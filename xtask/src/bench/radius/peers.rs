@@ -61,7 +61,7 @@ impl Peer {
         );
         let mut desired = format!(
             "[[nas]]\nname = \"bench\"\naddress = \"127.0.0.1\"\nsecret = \"{SECRET}\"\n\
-             enforce = \"nas\"\nvendor = \"mikrotik\"\n"
+             enforce = \"nas\"\nvendor = \"mikrotik\"\nrequests_per_second = 1000000\n"
         );
         for at in 0..SUBSCRIBERS {
             writeln!(
