@@ -42,6 +42,8 @@ enum Command {
         /// Only these; all when none is named.
         #[arg(value_enum)]
         what: Vec<bench::What>,
+        #[command(flatten)]
+        options: bench::Options,
     },
     /// Build release binaries.
     Dist,
@@ -75,7 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),
         Command::Test => tests::run(),
-        Command::Bench { what } => bench::run(&what),
+        Command::Bench { what, options } => bench::run(&what, &options),
         Command::Dist => dist::run(),
         Command::Sqlx => sqlx::run(),
     }

@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{setup, workspace};
@@ -19,6 +19,25 @@ pub enum What {
     Dataplane,
 }
 
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Of `radius`: one short round, to see that it works.
+    #[arg(long)]
+    pub quick: bool,
+    /// Of `radius`: only cases with this in their name. May be repeated.
+    #[arg(long, value_name = "CASE")]
+    pub only: Vec<String>,
+}
+
+impl Options {
+    /// As they are typed.
+    fn arguments(&self) -> Vec<String> {
+        let quick = self.quick.then(|| "--quick".to_owned());
+        let only = self.only.iter().map(|case| format!("--only={case}"));
+        quick.into_iter().chain(only).collect()
+    }
+}
+
 impl What {
     const ALL: &[Self] = &[Self::Radius, Self::Dataplane];
 
@@ -29,26 +48,28 @@ impl What {
         }
     }
 
-    fn run(self) -> Result<Value> {
+    fn run(self, options: &Options) -> Result<Value> {
         match self {
-            Self::Radius => radius::run(),
+            Self::Radius => radius::run(options),
             Self::Dataplane => dataplane::run(),
         }
     }
 }
 
-pub fn run(what: &[What]) -> Result<()> {
+pub fn run(what: &[What], options: &Options) -> Result<()> {
     setup::benches()?;
     let folder = workspace::target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for bench in if what.is_empty() { What::ALL } else { what } {
         let name = bench.name();
         println!("=== {name}");
-        let measured = bench.run().with_context(|| format!("bench {name}"))?;
+        let measured = bench.run(options).with_context(|| format!("bench {name}"))?;
         let file = folder.join(name).with_extension("json");
         fs::write(&file, serde_json::to_string_pretty(&measured)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
         println!("written to {}", file.display());
+        let failed = measured.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
+        ensure!(failed == 0, "{name}: {failed} cases could not be measured");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sends every datagram back, many at a time: no server can do less.
+//! Sends every datagram back: no server can do less.
 
 use std::{
     array,
@@ -10,13 +10,13 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg},
+    sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvfrom, recvmmsg, sendmmsg, sendto},
 };
 
 const BATCH: usize = 64;
 
-/// Until `stop`, or until the socket fails.
-pub(super) fn serve(socket: &UdpSocket, stop: &AtomicBool) -> nix::Result<()> {
+/// Many at a time; until `stop`, or until the socket fails.
+pub(super) fn batched(socket: &UdpSocket, stop: &AtomicBool) -> nix::Result<()> {
     let mut buffers = vec![[0_u8; 4096]; BATCH];
     let mut inbound: MultiHeaders<SockaddrStorage> = MultiHeaders::preallocate(BATCH, None);
     let mut outbound: MultiHeaders<SockaddrStorage> = MultiHeaders::preallocate(BATCH, None);
@@ -43,6 +43,23 @@ pub(super) fn serve(socket: &UdpSocket, stop: &AtomicBool) -> nix::Result<()> {
             .map(|(buffer, &(_, len))| [IoSlice::new(buffer.get(..len).unwrap_or_default())])
             .collect();
         sendmmsg(socket.as_raw_fd(), &mut outbound, &slices, &addresses, [], MsgFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// One at a time; until `stop`, or until the socket fails.
+pub(super) fn one_by_one(socket: &UdpSocket, stop: &AtomicBool) -> nix::Result<()> {
+    let mut buffer = [0_u8; 4096];
+    let fd = socket.as_raw_fd();
+    while !stop.load(Ordering::Relaxed) {
+        match recvfrom::<SockaddrStorage>(fd, &mut buffer) {
+            Ok((len, Some(from))) => {
+                let datagram = buffer.get(..len).unwrap_or_default();
+                sendto(fd, datagram, &from, MsgFlags::empty())?;
+            }
+            Ok((_, None)) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -7,45 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use radius::{
-    AttrType, Code, LEN_MAX, Packet, Secret, Writer, accounting::Status,
-    authenticator::verify_reply, packet::Authenticator, password,
+use radius::{LEN_MAX, Packet, Secret, authenticator::verify_reply, packet::Authenticator};
+
+use super::{
+    SECRET, SUBSCRIBERS,
+    measured::{Clock, Measured},
+    request::{Kind, request},
 };
-
-use super::{SECRET, SUBSCRIBERS};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Pap,
-    Chap,
-    Accounting,
-}
-
-impl Kind {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Pap => "PAP",
-            Self::Chap => "CHAP",
-            Self::Accounting => "accounting",
-        }
-    }
-
-    const fn reply(self) -> Code {
-        match self {
-            Self::Pap | Self::Chap => Code::ACCESS_ACCEPT,
-            Self::Accounting => Code::ACCOUNTING_RESPONSE,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Measured {
-    pub(super) per_second: f64,
-    pub(super) per_cpu_second: f64,
-    pub(super) p50_us: u64,
-    pub(super) p99_us: u64,
-    pub(super) lost: u64,
-}
 
 pub(super) struct Load {
     kind: Kind,
@@ -58,9 +26,7 @@ pub(super) struct Load {
     every: Option<Duration>,
     due: Instant,
     is_echo: bool,
-    replies: u64,
-    lost: u64,
-    waited: Vec<Duration>,
+    clock: Clock,
 }
 
 struct Port {
@@ -110,16 +76,18 @@ impl Load {
             every: None,
             due: Instant::now(),
             is_echo,
-            replies: 0,
-            lost: 0,
-            waited: Vec::new(),
+            clock: Clock::default(),
         })
     }
 
     /// From now on so many a second, whatever the server does.
     pub(super) fn at(&mut self, per_second: Option<u32>) {
         self.every = per_second.map(|rate| Duration::from_secs(1) / rate);
-        self.due = Instant::now();
+    }
+
+    /// How often every port has sent all requests.
+    pub(super) fn laps(&self) -> u32 {
+        self.ports.iter().map(|port| port.round).min().unwrap_or(0)
     }
 
     /// Until the first reply.
@@ -127,8 +95,8 @@ impl Load {
         let end = Instant::now() + Duration::from_secs(20);
         while Instant::now() < end {
             // It fails with "refused" as long as nobody listens.
-            match self.run(Duration::from_millis(100), || Ok(0.0)) {
-                Ok(_) if self.replies > 0 => {
+            match self.run(Duration::from_millis(100), &|| Ok(0.0)) {
+                Ok(_) if self.clock.replies() > 0 => {
                     // What was lost before the server listened is not its fault.
                     std::thread::sleep(Duration::from_millis(200));
                     self.forget();
@@ -152,15 +120,15 @@ impl Load {
     }
 
     /// Keeps the server busy for `time`; `cpu_seconds` is asked at the begin and at the end.
-    #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a measurement")]
     pub(super) fn run(
         &mut self,
         time: Duration,
-        cpu_seconds: impl Fn() -> Result<f64>,
+        cpu_seconds: &dyn Fn() -> Result<f64>,
     ) -> Result<Measured> {
-        (self.replies, self.lost) = (0, 0);
-        self.waited.clear();
-        let (begin, cpu) = (Instant::now(), cpu_seconds()?);
+        self.forget();
+        self.due = Instant::now();
+        self.clock.start(cpu_seconds()?);
+        let begin = Instant::now();
         let (end, mut check) = (begin + time, begin + PATIENCE);
         let mut buffer = [0; LEN_MAX];
         let mut now = begin;
@@ -175,21 +143,7 @@ impl Load {
                 check = now + PATIENCE / 10;
             }
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        let cpu = cpu_seconds()? - cpu;
-        self.waited.sort_unstable();
-        let percentile = |percent: usize| {
-            let at = self.waited.len() * percent / 100;
-            let waited = self.waited.get(at).copied().unwrap_or_default();
-            u64::try_from(waited.as_micros()).unwrap_or(u64::MAX)
-        };
-        Ok(Measured {
-            per_second: self.replies as f64 / seconds,
-            per_cpu_second: self.replies as f64 / cpu,
-            p50_us: percentile(50),
-            p99_us: percentile(99),
-            lost: self.lost,
-        })
+        Ok(self.clock.stop(cpu_seconds()?))
     }
 
     fn send(&mut self, at: usize) -> Result<()> {
@@ -242,13 +196,12 @@ impl Load {
             // A reply to what was given up is of no use to anybody.
             let Some((sent, nonce)) = slot.take() else { continue };
             port.outstanding -= 1;
-            self.replies += 1;
-            self.waited.push(sent.elapsed());
+            self.clock.replied(sent.elapsed());
             if self.is_echo {
                 continue;
             }
             ensure!(reply.code() == self.kind.reply(), "the server says {}", reply.code());
-            if self.replies.is_multiple_of(VERIFIED) {
+            if self.clock.replies().is_multiple_of(VERIFIED) {
                 verify_reply(&reply, &nonce, &self.secret)?;
             }
         }
@@ -260,64 +213,9 @@ impl Load {
                 if slot.is_some_and(|(sent, _)| now.saturating_duration_since(sent) > PATIENCE) {
                     *slot = None;
                     port.outstanding -= 1;
-                    self.lost += 1;
+                    self.clock.lost();
                 }
             }
         }
     }
-}
-
-pub(super) fn username(subscriber: usize) -> String {
-    format!("subscriber{subscriber:05}")
-}
-
-pub(super) fn password_of(subscriber: usize) -> String {
-    format!("password{subscriber:05}")
-}
-
-fn request(kind: Kind, secret: &Secret, at: usize, round: u32) -> Result<Vec<u8>> {
-    let mut buffer = [0; LEN_MAX];
-    let id = u8::try_from(at % 256)?;
-    let subscriber = at % SUBSCRIBERS;
-    let (username, typed) = (username(subscriber), password_of(subscriber));
-    // It need not be random for this, only another one each time.
-    let mut nonce = [0x5a; 16];
-    for (octet, bits) in nonce.iter_mut().zip(at.to_be_bytes()) {
-        *octet ^= bits;
-    }
-    let mut writer = match kind {
-        Kind::Pap | Kind::Chap => Writer::request(&mut buffer, Code::ACCESS_REQUEST, id, nonce),
-        Kind::Accounting => Writer::accounting_request(&mut buffer, Code::ACCOUNTING_REQUEST, id),
-    };
-    writer.text(AttrType::USER_NAME, &username);
-    match kind {
-        Kind::Pap => {
-            let hidden = password::hide(typed.as_bytes(), &nonce, secret);
-            let (hidden, len) = hidden.context("a password is too long")?;
-            writer.attr(AttrType::USER_PASSWORD, hidden.get(..len).unwrap_or_default());
-        }
-        Kind::Chap => {
-            let answer = password::chap_answer(id, typed.as_bytes(), &nonce);
-            writer.attr(AttrType::CHAP_PASSWORD, &[&[id][..], &answer].concat());
-        }
-        Kind::Accounting => {
-            writer
-                .integer(AttrType::ACCT_STATUS_TYPE, Status::INTERIM.0)
-                .text(AttrType::ACCT_SESSION_ID, &format!("{subscriber:08x}"))
-                .integer(AttrType::ACCT_INPUT_OCTETS, round.wrapping_mul(100_000))
-                .integer(AttrType::ACCT_OUTPUT_OCTETS, round.wrapping_mul(1_000_000))
-                .integer(AttrType::ACCT_SESSION_TIME, round.wrapping_mul(60));
-        }
-    }
-    writer
-        .attr(AttrType::NAS_IP_ADDRESS, &[127, 0, 0, 1])
-        .text(AttrType::CALLED_STATION_ID, "02-00-00-00-00-01:KenNet")
-        .text(AttrType::CALLING_STATION_ID, &calling_station_id(subscriber))
-        .integer(AttrType::NAS_PORT_TYPE, 19);
-    Ok(writer.sign(secret)?.to_vec())
-}
-
-fn calling_station_id(subscriber: usize) -> String {
-    let [.., high, low] = subscriber.to_be_bytes();
-    format!("02-00-00-00-{high:02X}-{low:02X}")
 }

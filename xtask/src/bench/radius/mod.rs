@@ -1,8 +1,9 @@
 //! `cargo xtask bench radius`: the RADIUS server beside FreeRADIUS and a plain UDP echo.
 //!
-//! Server on the first core, load on the second ([`load`]). [`peers`] starts the servers. What
-//! counts is replies per second of *server CPU time*: it hardly moves with what else the machine
-//! does.
+//! Servers on the first core, load on the second ([`load`], [`eap`]). [`cases`] says what is
+//! measured; all servers of a case run at once and take turns, round by round, so that what else
+//! the machine does falls on all of them. What counts is replies per second of *server CPU time*:
+//! it hardly moves with that. [`budgets`] says whether it is enough.
 
 use std::{
     fs,
@@ -10,23 +11,33 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
 use serde_json::{Value, json};
 
+use self::{
+    cases::{CASES, Case, Generator, Server},
+    certificates::Certificates,
+    measured::Measured,
+};
+use super::Options;
 use crate::workspace;
 
+mod budgets;
+mod cases;
+mod certificates;
+mod eap;
 mod echo;
+mod freeradius;
 mod load;
+mod measured;
+mod memory;
 mod peers;
-
-use self::{
-    load::{Kind, Load, Measured},
-    peers::Peer,
-};
+mod postgres;
+mod request;
 
 const SECRET: &str = "a secret of the bench";
 const SUBSCRIBERS: usize = 10_000;
@@ -34,125 +45,84 @@ const SUBSCRIBERS: usize = 10_000;
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 
-/// Per server and case; a machine where others work needs some time to be fair.
-const WARM_UP: Duration = Duration::from_millis(500);
-const MEASURE: Duration = Duration::from_secs(4);
-
-struct Case {
-    kind: Kind,
-    /// Source ports, as of so many NASes.
-    ports: usize,
-    outstanding_per_port: usize,
-    /// So many a second whatever the server does, or as many as it answers.
-    per_second: Option<u32>,
+/// How long each server is measured in a round, and how many rounds there are.
+struct Pace {
+    warm_up: Duration,
+    measure: Duration,
+    rounds: usize,
 }
 
-const CASES: &[Case] = &[
-    Case { kind: Kind::Pap, ports: 1, outstanding_per_port: 64, per_second: None },
-    Case { kind: Kind::Chap, ports: 1, outstanding_per_port: 64, per_second: None },
-    Case { kind: Kind::Accounting, ports: 1, outstanding_per_port: 64, per_second: None },
-    Case { kind: Kind::Accounting, ports: 16, outstanding_per_port: 64, per_second: None },
-    Case { kind: Kind::Pap, ports: 1, outstanding_per_port: 1, per_second: None },
-    Case { kind: Kind::Pap, ports: 4, outstanding_per_port: 128, per_second: Some(50_000) },
-];
+const THOROUGH: Pace =
+    Pace { warm_up: Duration::from_millis(500), measure: Duration::from_secs(2), rounds: 3 };
+const QUICK: Pace =
+    Pace { warm_up: Duration::from_millis(300), measure: Duration::from_millis(700), rounds: 1 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Server {
-    Edge,
-    /// One process without threads: its faster way on one core.
-    FreeRadiusSingle,
-    /// With its pool of threads, as its service starts it.
-    FreeRadius,
-    Echo,
-}
-
-impl Server {
-    const ALL: [Self; 4] = [Self::Edge, Self::FreeRadiusSingle, Self::FreeRadius, Self::Echo];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Edge => "kennet-edge",
-            Self::FreeRadiusSingle => "freeradius -s",
-            Self::FreeRadius => "freeradius",
-            Self::Echo => "udp echo",
-        }
-    }
-
-    fn start(self, binaries: &Path) -> Result<Peer> {
-        match self {
-            Self::Edge => Peer::edge(binaries),
-            Self::FreeRadiusSingle => Peer::freeradius(&["-s"]),
-            Self::FreeRadius => Peer::freeradius(&[]),
-            Self::Echo => Peer::echo(),
-        }
-    }
+/// One server in one case.
+struct Row {
+    case: &'static Case,
+    server: Server,
+    measured: Measured,
+    memory_bytes: Option<u64>,
 }
 
 /// The load generator has to be faster than what it measures, so this runs as a release build.
-pub fn run() -> Result<Value> {
+pub fn run(options: &Options) -> Result<Value> {
     if cfg!(debug_assertions) {
         let mut optimised = workspace::cargo();
         optimised.args(["run", "--quiet", "--release", "-p", "xtask", "--", "bench", "radius"]);
+        optimised.args(options.arguments());
         workspace::run(&mut optimised)?;
         let file = workspace::target().join("bench/radius.json");
         let text =
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         return Ok(serde_json::from_str(&text)?);
     }
+    let is_wanted =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|it| name.contains(it));
+    let names = || CASES.iter().map(|case| case.name).chain(memory::NAMES.iter().copied());
+    ensure!(
+        names().any(is_wanted),
+        "no such case; there are {}",
+        names().collect::<Vec<_>>().join(", ")
+    );
+    let pace = if options.quick { QUICK } else { THOROUGH };
     let binaries = optimised_binaries()?;
+    let certificates = Certificates::make()?;
     pin(LOAD_CORE)?;
     println!(
-        "{SUBSCRIBERS} subscribers; the edge records accounting on its disk before it answers,"
+        "{SUBSCRIBERS} subscribers. The edge records accounting on its disk before it answers;\n\
+         FreeRADIUS without `detail` or SQL answers it and keeps nothing. With SQL, its CPU time\n\
+         and memory are those of Postgres too. An EAP reply is a whole authentication.\n"
     );
-    println!("FreeRADIUS (`files` module) answers accounting and keeps nothing\n");
     println!(
-        "{:<11} {:<14} {:>8} {:>10} {:>12} {:>9} {:>9} {:>6}",
-        "case", "server", "load", "replies/s", "/s of CPU", "p50 us", "p99 us", "lost"
+        "{:<18} {:<22} {:>8} {:>10} {:>10} {:>8} {:>8} {:>6} {:>7}",
+        "case", "server", "load", "replies/s", "/s of CPU", "p50 us", "p99 us", "lost", "MiB"
     );
-    let mut rows = Vec::new();
-    for case in CASES {
-        for server in Server::ALL {
-            let measured = measure(case, server, &binaries)
-                .with_context(|| format!("{} with {}", case.kind.name(), server.name()))?;
-            print(case, server, &measured);
-            rows.push((case, server, measured));
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for case in CASES.iter().filter(|case| is_wanted(case.name)) {
+        match measure(case, &pace, &binaries, &certificates) {
+            Ok(measured) => {
+                measured.iter().for_each(Row::print);
+                rows.extend(measured);
+            }
+            // The others are worth measuring all the same.
+            Err(error) => {
+                println!("{:<18} FAILED: {error:#}", case.name);
+                failed.push(format!("{}: {error:#}", case.name));
+            }
         }
     }
-    println!();
-    let mut ratios = Vec::new();
-    // A server that is not busy says nothing about what it could do.
-    for case in CASES.iter().filter(|case| case.per_second.is_none()) {
-        let of = |server| {
-            let row =
-                rows.iter().find(|(other, of, _)| std::ptr::eq(*other, case) && *of == server);
-            row.map(|(_, _, measured)| measured.per_cpu_second)
-        };
-        let Some(edge) = of(Server::Edge) else { continue };
-        for peer in [Server::FreeRadiusSingle, Server::FreeRadius, Server::Echo] {
-            let Some(other) = of(peer) else { continue };
-            #[expect(clippy::float_arithmetic, reason = "a ratio of two measurements")]
-            let ratio = edge / other;
-            let name = format!("{}, {}", case.kind.name(), case.load());
-            println!("{name}: {ratio:.2}x {} per server CPU second", peer.name());
-            ratios.push(json!({ "case": name, "peer": peer.name(), "ratio": ratio }));
-        }
-    }
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|(case, server, measured)| {
-            json!({
-                "case": case.kind.name(),
-                "load": case.load(),
-                "server": server.name(),
-                "replies_per_second": measured.per_second,
-                "replies_per_server_cpu_second": measured.per_cpu_second,
-                "p50_us": measured.p50_us,
-                "p99_us": measured.p99_us,
-                "lost": measured.lost,
-            })
-        })
-        .collect();
-    Ok(json!({ "subscribers": SUBSCRIBERS, "measured": rows, "ratios": ratios }))
+    let memory = memory::run(is_wanted, &binaries, &certificates)?;
+    let ratios = budgets::ratios(&rows);
+    let budgets = budgets::judge(&rows, &memory);
+    Ok(json!({
+        "subscribers": SUBSCRIBERS,
+        "measured": rows.iter().map(Row::json).collect::<Vec<_>>(),
+        "memory": memory.json(),
+        "ratios": ratios,
+        "budgets": budgets,
+        "failed": failed,
+    }))
 }
 
 /// `KENNET_BIN_DIR` names a folder that has them already.
@@ -166,44 +136,68 @@ fn optimised_binaries() -> Result<PathBuf> {
     Ok(workspace::target().join("release"))
 }
 
-impl Case {
-    /// How many are on their way, or come each second.
-    fn load(&self) -> String {
-        match self.per_second {
-            Some(rate) => format!("{rate}/s"),
-            None => (self.ports * self.outstanding_per_port).to_string(),
+fn measure(
+    case: &'static Case,
+    pace: &Pace,
+    binaries: &Path,
+    certificates: &Certificates,
+) -> Result<Vec<Row>> {
+    let mut running = Vec::new();
+    for &server in case.servers {
+        let peer = server.start(case, binaries, certificates).context(server.name())?;
+        let mut load = Generator::aim(case, server, &peer, certificates)
+            .with_context(|| format!("{}: {}", server.name(), peer.last_words()))?;
+        load.run(pace.warm_up, &|| Ok(0.0)).context(server.name())?;
+        running.push((server, peer, load, Vec::new()));
+    }
+    for _ in 0..pace.rounds {
+        for (server, peer, load, rounds) in &mut running {
+            let measured = load.run(pace.measure, &|| peer.cpu_seconds());
+            rounds.push(
+                measured.with_context(|| format!("{}: {}", server.name(), peer.last_words()))?,
+            );
         }
+    }
+    let mut rows = Vec::new();
+    for (server, peer, _, rounds) in running {
+        let measured = Measured::median(&rounds).context("there is no round")?;
+        rows.push(Row { case, server, measured, memory_bytes: peer.memory_bytes()? });
+        peer.stop()?;
+    }
+    Ok(rows)
+}
+
+impl Row {
+    fn print(&self) {
+        let Measured { per_second, per_cpu_second, p50_us, p99_us, lost } = self.measured;
+        let memory = self.memory_bytes.map_or_else(|| "-".to_owned(), mebibytes);
+        println!(
+            "{:<18} {:<22} {:>8} {per_second:>10.0} {per_cpu_second:>10.0} {p50_us:>8} \
+             {p99_us:>8} {lost:>6} {memory:>7}",
+            self.case.name,
+            self.server.name(),
+            self.case.load(),
+        );
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "case": self.case.name,
+            "load": self.case.load(),
+            "server": self.server.name(),
+            "replies_per_second": self.measured.per_second,
+            "replies_per_server_cpu_second": self.measured.per_cpu_second,
+            "p50_us": self.measured.p50_us,
+            "p99_us": self.measured.p99_us,
+            "lost": self.measured.lost,
+            "memory_bytes": self.memory_bytes,
+        })
     }
 }
 
-fn measure(case: &Case, server: Server, binaries: &Path) -> Result<Measured> {
-    let peer = server.start(binaries)?;
-    let to = match case.kind {
-        Kind::Pap | Kind::Chap => peer.auth,
-        Kind::Accounting => peer.acct,
-    };
-    let is_echo = server == Server::Echo;
-    let mut load = Load::new(to, case.kind, (case.ports, case.outstanding_per_port), is_echo)?;
-    load.wait_for_server()?;
-    load.at(case.per_second);
-    load.run(WARM_UP, || Ok(0.0))?;
-    let measured = load.run(MEASURE, || peer.cpu_seconds())?;
-    peer.stop()?;
-    Ok(measured)
-}
-
-fn print(case: &Case, server: Server, measured: &Measured) {
-    println!(
-        "{:<11} {:<14} {:>8} {:>10.0} {:>12.0} {:>9} {:>9} {:>6}",
-        case.kind.name(),
-        server.name(),
-        case.load(),
-        measured.per_second,
-        measured.per_cpu_second,
-        measured.p50_us,
-        measured.p99_us,
-        measured.lost
-    );
+#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "for people to read")]
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1_048_576.0)
 }
 
 /// This thread runs on `core` only.

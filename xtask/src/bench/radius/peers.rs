@@ -1,10 +1,11 @@
-//! The servers, each on one core: ours, FreeRADIUS, and an echo that does nothing else.
+//! The servers, each on one core with all that it needs: ours, FreeRADIUS
+//! ([`super::freeradius`]), and an echo that does nothing else.
 
 use std::{
     fmt::Write as _,
     fs::{self, File},
     net::{SocketAddr, UdpSocket},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -20,9 +21,11 @@ use nix::unistd::{SysconfVar, gettid, sysconf};
 use tempfile::TempDir;
 
 use super::{
-    SECRET, SERVER_CORE, SUBSCRIBERS, echo,
-    load::{password_of, username},
+    SECRET, SERVER_CORE, SUBSCRIBERS,
+    certificates::Certificates,
     pin,
+    postgres::Postgres,
+    request::{password_of, username},
 };
 use crate::workspace;
 
@@ -30,17 +33,17 @@ pub(super) struct Peer {
     pub(super) auth: SocketAddr,
     pub(super) acct: SocketAddr,
     running: Running,
-    /// Of `/proc`.
-    stat: String,
+    /// Its database, if that is a process of its own.
+    database: Option<Postgres>,
 }
 
 enum Running {
     Process(Guard, TempDir),
-    Thread(Arc<AtomicBool>, JoinHandle<Result<()>>),
+    Thread { stop: Arc<AtomicBool>, thread: JoinHandle<Result<()>>, stat: PathBuf },
 }
 
 /// A process that does not outlive this one.
-struct Guard(Child);
+pub(super) struct Guard(pub(super) Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -51,16 +54,20 @@ impl Drop for Guard {
 
 impl Peer {
     /// `kennet-edge`, without a data plane: its NAS enforces.
-    pub(super) fn edge(binaries: &Path) -> Result<Self> {
+    pub(super) fn edge(binaries: &Path, certificates: &Certificates) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (auth, acct) = free_ports()?;
         let settings = format!(
             "state_dir = \"state\"\n\
              [radius]\nauth = [\"{auth}\"]\nacct = [\"{acct}\"]\n\
-             [desired]\nfile = \"desired.toml\"\n"
+             eap = {{ cert = \"{}\", key = \"{}\", client_ca = \"{}\" }}\n\
+             [desired]\nfile = \"desired.toml\"\n",
+            certificates.server.certificate.display(),
+            certificates.server.key.display(),
+            certificates.ca.display(),
         );
         let mut desired = format!(
-            "[[nas]]\nname = \"bench\"\naddress = \"127.0.0.1\"\nsecret = \"{SECRET}\"\n\
+            "[[nas]]\nname = \"bench\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
              enforce = \"nas\"\nvendor = \"mikrotik\"\nrequests_per_second = 1000000\n"
         );
         for at in 0..SUBSCRIBERS {
@@ -78,41 +85,14 @@ impl Peer {
         let binary = binaries.join("kennet-edge");
         let mut command = pinned(&binary.display().to_string());
         command.args(["run", "--config"]).arg(folder.path().join("edge.toml"));
-        Self::process(command, folder, (auth, acct))
+        Self::process(command, folder, (auth, acct), None)
     }
 
-    /// FreeRADIUS with what the cases need only.
-    pub(super) fn freeradius(arguments: &[&str]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let (auth, acct) = free_ports()?;
-        let mut users = String::new();
-        for at in 0..SUBSCRIBERS {
-            writeln!(
-                users,
-                "{} Cleartext-Password := \"{}\"\n\tSession-Timeout = 3600,\n\
-                 \tAcct-Interim-Interval = 60,\n\tMikrotik-Rate-Limit = \"5000k/10000k\"\n",
-                username(at),
-                password_of(at)
-            )?;
-        }
-        let here = folder.path();
-        fs::write(here.join("users"), users)?;
-        fs::write(here.join("dictionary"), "")?;
-        let settings = FREERADIUS
-            .replace("@HERE@", &here.display().to_string())
-            .replace("@SECRET@", SECRET)
-            .replace("@AUTH@", &auth.port().to_string())
-            .replace("@ACCT@", &acct.port().to_string());
-        fs::write(here.join("radiusd.conf"), settings)?;
-        let mut command = pinned("freeradius");
-        command.args(["-f", "-l", "stdout"]).args(arguments).arg("-d").arg(here);
-        Self::process(command, folder, (auth, acct))
-    }
-
-    fn process(
+    pub(super) fn process(
         mut command: Command,
         folder: TempDir,
         (auth, acct): (SocketAddr, SocketAddr),
+        database: Option<Postgres>,
     ) -> Result<Self> {
         let log = File::create(folder.path().join("log"))?;
         let line = workspace::shown(&command);
@@ -122,18 +102,16 @@ impl Peer {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start `{line}`"))?;
-        let stat = format!("/proc/{}/stat", child.id());
         let mut guard = Guard(child);
         thread::sleep(Duration::from_millis(300));
         if let Some(status) = guard.0.try_wait()? {
-            let log = fs::read_to_string(folder.path().join("log"))?;
-            bail!("`{line}` ended: {status}\n{log}");
+            bail!("`{line}` ended: {status}\n{}", last_words(&folder));
         }
-        Ok(Self { auth, acct, running: Running::Process(guard, folder), stat })
+        Ok(Self { auth, acct, running: Running::Process(guard, folder), database })
     }
 
     /// Sends every datagram back: the least that a server can do.
-    pub(super) fn echo() -> Result<Self> {
+    pub(super) fn echo(serve: fn(&UdpSocket, &AtomicBool) -> nix::Result<()>) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let address = socket.local_addr()?;
@@ -142,51 +120,99 @@ impl Peer {
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let _nobody_waits_when_it_failed = send_id.send(pin(SERVER_CORE).map(|()| gettid()));
-            echo::serve(&socket, &stopped).map_err(Into::into)
+            serve(&socket, &stopped).map_err(Into::into)
         });
         let id = id.recv().context("the echo did not start")??;
-        Ok(Self {
-            auth: address,
-            acct: address,
-            running: Running::Thread(stop, thread),
-            stat: format!("/proc/self/task/{id}/stat"),
-        })
+        let stat = format!("/proc/self/task/{id}/stat").into();
+        let running = Running::Thread { stop, thread, stat };
+        Ok(Self { auth: address, acct: address, running, database: None })
     }
 
-    /// User and system time so far.
-    #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a measurement")]
+    /// User and system time so far, its database's with it.
+    #[expect(clippy::float_arithmetic, reason = "a measurement")]
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        let stat =
-            fs::read_to_string(&self.stat).with_context(|| format!("{} is gone", self.stat))?;
-        // The name before it may hold spaces; `utime` and `stime` are 11 and 12 fields behind it.
-        let (_, rest) = stat.rsplit_once(") ").context("a stat file without a name")?;
-        let fields: Vec<&str> = rest.split(' ').collect();
-        let ticks = |at: usize| -> Result<u64> {
-            Ok(fields.get(at).context("a stat file that ends early")?.parse()?)
+        let own = match &self.running {
+            Running::Process(guard, _) => cpu_seconds(&format!("/proc/{}/stat", guard.0.id()))?,
+            Running::Thread { stat, .. } => cpu_seconds(&stat.display().to_string())?,
         };
-        let per_second = sysconf(SysconfVar::CLK_TCK)?.context("a clock without ticks")?;
-        Ok((ticks(11)? + ticks(12)?) as f64 / per_second as f64)
+        let database = self.database.as_ref().map(Postgres::cpu_seconds).transpose()?;
+        Ok(own + database.unwrap_or(0.0))
+    }
+
+    /// What it occupies of memory, its database's with it: each shared page once.
+    pub(super) fn memory_bytes(&self) -> Result<Option<u64>> {
+        let Running::Process(guard, _) = &self.running else { return Ok(None) };
+        let own = memory_bytes(guard.0.id())?;
+        let database = self.database.as_ref().map(Postgres::memory_bytes).transpose()?;
+        Ok(Some(own + database.unwrap_or(0)))
+    }
+
+    /// With its settings.
+    pub(super) fn folder(&self) -> Result<&Path> {
+        match &self.running {
+            Running::Process(_, folder) => Ok(folder.path()),
+            Running::Thread { .. } => bail!("an echo has no settings"),
+        }
+    }
+
+    /// The end of what it printed, for messages.
+    pub(super) fn last_words(&self) -> String {
+        match &self.running {
+            Running::Process(_, folder) => last_words(folder),
+            Running::Thread { .. } => String::new(),
+        }
     }
 
     pub(super) fn stop(self) -> Result<()> {
         match self.running {
             Running::Process(guard, folder) => {
                 drop(guard);
-                folder.close().context("cannot remove what the server has written")
+                folder.close().context("cannot remove what the server has written")?;
             }
-            Running::Thread(stop, thread) => {
+            Running::Thread { stop, thread, .. } => {
                 stop.store(true, Ordering::Relaxed);
                 match thread.join() {
-                    Ok(ended) => ended.context("the echo failed"),
+                    Ok(ended) => ended.context("the echo failed")?,
                     Err(_) => bail!("the echo panicked"),
                 }
             }
         }
+        self.database.map_or(Ok(()), Postgres::stop)
     }
 }
 
+fn last_words(folder: &TempDir) -> String {
+    let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let from = lines.len().saturating_sub(20);
+    lines.get(from..).unwrap_or_default().join("\n")
+}
+
+/// User and system time of a `stat` file of `/proc`.
+#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a measurement")]
+pub(super) fn cpu_seconds(stat: &str) -> Result<f64> {
+    let text = fs::read_to_string(stat).with_context(|| format!("{stat} is gone"))?;
+    // The name before it may hold spaces; `utime` and `stime` are 11 and 12 fields behind it.
+    let (_, rest) = text.rsplit_once(") ").context("a stat file without a name")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let ticks = |at: usize| -> Result<u64> {
+        Ok(fields.get(at).context("a stat file that ends early")?.parse()?)
+    };
+    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("a clock without ticks")?;
+    Ok((ticks(11)? + ticks(12)?) as f64 / per_second as f64)
+}
+
+/// A process's own pages, and its part of those that it shares.
+pub(super) fn memory_bytes(pid: u32) -> Result<u64> {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.with_context(|| format!("no Pss in {file}"))? * 1024)
+}
+
 /// On the server's core, and ended when this process ends.
-fn pinned(program: &str) -> Command {
+pub(super) fn pinned(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "taskset", "--cpu-list"]);
     command.arg(SERVER_CORE.to_string()).arg(program);
@@ -194,85 +220,7 @@ fn pinned(program: &str) -> Command {
 }
 
 /// Nobody keeps them for us, but the kernel gives others the next ones first.
-fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
+pub(super) fn free_ports() -> Result<(SocketAddr, SocketAddr)> {
     let (auth, acct) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
     Ok((auth.local_addr()?, acct.local_addr()?))
 }
-
-/// One listener for each port and the modules that the cases need; nothing is logged or stored.
-/// The pool of threads is Debian's.
-const FREERADIUS: &str = r#"
-name = bench
-libdir = /usr/lib/freeradius
-logdir = @HERE@
-raddbdir = @HERE@
-run_dir = @HERE@
-max_request_time = 30
-cleanup_delay = 5
-max_requests = 65536
-hostname_lookups = no
-proxy_requests = no
-log {
-    destination = stdout
-    auth = no
-}
-security {
-    max_attributes = 200
-    reject_delay = 1
-    status_server = yes
-    allow_core_dumps = no
-}
-thread pool {
-    start_servers = 5
-    max_servers = 32
-    min_spare_servers = 3
-    max_spare_servers = 10
-    max_requests_per_server = 0
-    auto_limit_acct = no
-}
-client bench {
-    ipaddr = 127.0.0.1
-    secret = "@SECRET@"
-    require_message_authenticator = yes
-}
-modules {
-    pap {
-    }
-    chap {
-    }
-    files {
-        usersfile = @HERE@/users
-    }
-    always ok {
-        rcode = ok
-    }
-}
-server bench {
-    listen {
-        type = auth
-        ipaddr = 127.0.0.1
-        port = @AUTH@
-    }
-    listen {
-        type = acct
-        ipaddr = 127.0.0.1
-        port = @ACCT@
-    }
-    authorize {
-        chap
-        files
-        pap
-    }
-    authenticate {
-        Auth-Type PAP {
-            pap
-        }
-        Auth-Type CHAP {
-            chap
-        }
-    }
-    accounting {
-        ok
-    }
-}
-"#;
