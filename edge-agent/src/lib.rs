@@ -17,6 +17,7 @@
 pub mod agent;
 pub mod dataplane;
 pub mod desired;
+pub mod dictionaries;
 pub mod journal;
 pub mod metrics;
 pub mod radius;

@@ -6,11 +6,15 @@ use std::{
     fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use radius::Dictionary;
 use serde::Deserialize;
 use shared::{id::EdgeId, secret::Secret};
+
+use crate::dictionaries::{self, LoadError};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +29,9 @@ pub struct Settings {
     pub desired: Option<Desired>,
     #[serde(default)]
     pub sessions: Sessions,
+    /// Made by [`Settings::read`] of what is shipped and of `radius.dictionaries`.
+    #[serde(skip)]
+    pub dictionary: Arc<Dictionary>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +48,9 @@ pub struct Radius {
     pub tls: Option<RadiusTls>,
     /// The certificate that EAP methods show.
     pub eap: Option<Eap>,
+    /// Files with attributes of vendors that are not shipped, in the format of FreeRADIUS.
+    #[serde(default)]
+    pub dictionaries: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -142,6 +152,8 @@ pub enum SettingsError {
     Read { file: PathBuf, source: io::Error },
     #[error("{file}: {fault}")]
     Parse { file: PathBuf, fault: String },
+    #[error("{file}: radius.dictionaries")]
+    Dictionaries { file: PathBuf, source: LoadError },
     #[error("{file}: {key}: {fault}")]
     Value { file: PathBuf, key: String, fault: String },
 }
@@ -157,6 +169,10 @@ impl Settings {
         for path in settings.paths() {
             *path = folder.join(&*path);
         }
+        let own = settings.radius.as_ref().map_or(&[][..], |radius| &radius.dictionaries);
+        let dictionary = dictionaries::load(own)
+            .map_err(|source| SettingsError::Dictionaries { file: file.to_owned(), source })?;
+        settings.dictionary = Arc::new(dictionary);
         if let Some(uplink) = &mut settings.uplink {
             let secret = std::fs::read_to_string(&uplink.secret_file).map_err(|source| {
                 let path = uplink.secret_file.display();
@@ -262,7 +278,10 @@ impl Settings {
             Some(uplink) => (Some(&mut uplink.secret_file), uplink.ca.as_mut()),
             None => (None, None),
         };
-        let tls = self.radius.as_mut().and_then(|radius| radius.tls.as_mut());
+        let (own, tls) = match self.radius.as_mut() {
+            Some(radius) => (Some(&mut radius.dictionaries), radius.tls.as_mut()),
+            None => (None, None),
+        };
         let tls = tls.map(|tls| [&mut tls.cert, &mut tls.key, &mut tls.client_ca]);
         let tls = tls.into_iter().flatten();
         [
@@ -274,6 +293,7 @@ impl Settings {
         .into_iter()
         .flatten()
         .chain(tls)
+        .chain(own.into_iter().flatten())
     }
 }
 
@@ -314,6 +334,7 @@ mod tests {
         dynauth = ["127.0.0.1:3799"]
         tls = { listen = "[::]:2083", cert = "a.pem", key = "a.key", client_ca = "ca.pem" }
         eap = { cert = "server.pem", key = "server.key", client_ca = "ca.pem" }
+        dictionaries = ["my.dict"]
         [portal]
         listen = "10.0.0.1:2080"
         [dataplane]
@@ -381,9 +402,13 @@ mod tests {
         let file = folder.path().join("edge.toml");
         std::fs::write(&file, FULL).unwrap();
         let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
+        assert!(fault.contains("radius.dictionaries: cannot read"), "{fault}");
+        std::fs::write(folder.path().join("my.dict"), "ATTRIBUTE Mine 250 string").unwrap();
+        let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
         assert!(fault.contains("uplink.secret_file: cannot read"), "{fault}");
         std::fs::write(folder.path().join("edge.secret"), "hunter2\n").unwrap();
         let settings = Settings::read(&file).unwrap();
+        assert!(settings.dictionary.attribute("Mine").is_some());
         let uplink = settings.uplink.unwrap();
         assert_eq!(uplink.secret.unwrap().expose(), "hunter2");
         assert_eq!(settings.desired.unwrap().file, folder.path().join("desired.toml"));
