@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ pub struct Server {
     by_key: HashMap<Key, usize>,
     slots: Vec<Slot>,
     free: Vec<usize>,
+    /// How many slots each address has.
+    per_source: HashMap<IpAddr, usize>,
     /// Every used slot once, in the order in which it has to be looked at.
     checks: VecDeque<(Instant, usize)>,
     generation: u64,
@@ -60,7 +62,8 @@ pub enum Outcome<'a> {
     InWork,
     /// A retransmission: these octets go out again.
     Answered(&'a [u8]),
-    /// Too many requests are being decided or were just answered. The client will send it again.
+    /// Too many requests are being decided or were just answered, of all or of this address. The
+    /// client will send it again.
     Overloaded,
 }
 
@@ -79,6 +82,9 @@ pub const IN_WORK_MAX: Duration = Duration::from_secs(30);
 
 /// 256 requests of as many source ports; about 20 MB when full of 120-octet answers.
 pub const REQUESTS_MAX: usize = 65_536;
+
+/// How many of them are one address's: it cannot fill the room of the others.
+pub const REQUESTS_PER_SOURCE_MAX: usize = REQUESTS_MAX / 4;
 
 impl Server {
     /// Call it for requests that are verified only, so that nobody else can displace them.
@@ -113,6 +119,10 @@ impl Server {
                 at
             }
             Entry::Vacant(unknown) => {
+                let of_source = self.per_source.entry(from.ip()).or_default();
+                if *of_source >= REQUESTS_PER_SOURCE_MAX {
+                    return Outcome::Overloaded;
+                }
                 let at = match self.free.pop() {
                     Some(at) => {
                         self.slots.get_mut(at).expect("a free slot is a slot").renew(fresh);
@@ -122,8 +132,14 @@ impl Server {
                         self.slots.push(fresh);
                         self.slots.len() - 1
                     }
-                    None => return Outcome::Overloaded,
+                    None => {
+                        if *of_source == 0 {
+                            self.per_source.remove(&from.ip());
+                        }
+                        return Outcome::Overloaded;
+                    }
                 };
+                *of_source += 1;
                 unknown.insert(at);
                 self.checks.push_back((now + KEPT, at));
                 at
@@ -171,6 +187,12 @@ impl Server {
                 if slot.state != State::Free {
                     self.by_key.remove(&slot.key);
                     slot.state = State::Free;
+                }
+                if let Entry::Occupied(mut count) = self.per_source.entry(slot.key.from.ip()) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
                 }
                 self.free.push(at);
             } else {
@@ -304,18 +326,38 @@ mod tests {
         assert_eq!(server.free.len(), server.slots.len());
     }
 
+    /// Takes all the room that one address has.
+    fn fill(server: &mut Server, now: Instant, octet: u8) {
+        for at in 0..REQUESTS_PER_SOURCE_MAX {
+            let [.., port, id] = at.to_be_bytes();
+            let bytes = request(id, 1);
+            let from = SocketAddr::from(([127, 0, 0, octet], u16::from(port)));
+            new(&server.handle_request(now, from, &Packet::decode(&bytes).unwrap()));
+        }
+    }
+
+    #[test]
+    fn one_address_does_not_fill_the_room_of_the_others() {
+        let (mut server, now) = (Server::default(), t0());
+        fill(&mut server, now, 1);
+        assert_eq!(ask(&mut server, now, 1000, (0, 1)), Outcome::Overloaded);
+        // What it asks again it gets, and others come in.
+        assert_eq!(ask(&mut server, now, 0, (0, 1)), Outcome::InWork);
+        new(&ask(&mut server, now, 0, (0, 2)));
+        fill(&mut server, now, 2);
+        new(&ask(&mut server, now + IN_WORK_MAX + KEPT, 1000, (0, 1)));
+        assert_eq!(server.per_source.len(), 1);
+    }
+
     #[test]
     fn the_number_of_requests_is_bounded() {
         let (mut server, now) = (Server::default(), t0());
-        for port in 0..=256 {
-            for id in 0..=255 {
-                if port < 256 {
-                    new(&ask(&mut server, now, port, (id, 1)));
-                } else {
-                    assert_eq!(ask(&mut server, now, port, (id, 1)), Outcome::Overloaded);
-                }
-            }
+        for octet in 2..6 {
+            fill(&mut server, now, octet);
         }
-        new(&ask(&mut server, now + IN_WORK_MAX + KEPT, 256, (0, 1)));
+        assert_eq!(server.len(), REQUESTS_MAX);
+        assert_eq!(ask(&mut server, now, 1, (0, 1)), Outcome::Overloaded);
+        assert_eq!(server.per_source.len(), 4);
+        new(&ask(&mut server, now + IN_WORK_MAX + KEPT, 1, (0, 1)));
     }
 }
