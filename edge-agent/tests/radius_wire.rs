@@ -1,7 +1,8 @@
 //! RADIUS over real sockets: with `radclient`, and with packets that `radclient` would not send.
 //!
 //! NASes are told apart by their loopback address: .1 is enforced by the edge, .2 is a MikroTik
-//! that enforces itself, .3 sends no Message-Authenticator and may, .99 is nobody.
+//! that enforces itself, .3 sends no Message-Authenticator and may, .4 may ask little, .5 has to
+//! send a Message-Authenticator once it has, .99 is nobody.
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a fault is a failed test")]
 
@@ -10,7 +11,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     process::{Command, Stdio},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -37,6 +39,8 @@ const SECRET: &str = "testing123";
 const EDGE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const MIKROTIK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const EXCEPTED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+const SLOW: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+const LEARNING: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
 const NOBODY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
 
 /// Every NAS with this secret.
@@ -58,6 +62,16 @@ fn snapshot(secret: &str) -> Arc<Snapshot> {
         address = "127.0.0.3"
         secret = "{secret}"
         require_message_authenticator = false
+        [[nas]]
+        name = "slow"
+        address = "127.0.0.4"
+        secret = "{secret}"
+        requests_per_second = 5
+        [[nas]]
+        name = "learning"
+        address = "127.0.0.5"
+        secret = "{secret}"
+        require_message_authenticator = "auto"
         [[nas]]
         name = "six"
         address = "::1"
@@ -257,6 +271,8 @@ impl Nas {
     }
 }
 
+/// As long as an old secret counts, and the time until its change is seen.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
 /// Longer than a reject takes.
 const PATIENT: u64 = 2_000;
 /// Long enough for what is answered at once.
@@ -266,20 +282,34 @@ const NONCE: Authenticator = [0x5a; 16];
 
 /// An Access-Request of amina, with a Message-Authenticator.
 fn request(id: u8, password: &str, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    request_with(SECRET, id, password, fill)
+}
+
+fn request_with(
+    secret: &str,
+    id: u8,
+    password: &str,
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> Vec<u8> {
     let mut buffer = [0; LEN_MAX];
     let writer = Writer::request(&mut buffer, Code::ACCESS_REQUEST, id, NONCE);
-    filled(writer, password, fill)
+    filled(writer, secret, password, fill)
 }
 
 /// And without one.
 fn unsigned_request(id: u8, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut buffer = [0; LEN_MAX];
     let writer = Writer::unsigned_request(&mut buffer, Code::ACCESS_REQUEST, id, NONCE);
-    filled(writer, "simba", fill)
+    filled(writer, SECRET, "simba", fill)
 }
 
-fn filled(mut writer: Writer<'_>, password: &str, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-    let secret = Secret::new(SECRET.as_bytes());
+fn filled(
+    mut writer: Writer<'_>,
+    secret: &str,
+    password: &str,
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> Vec<u8> {
+    let secret = Secret::new(secret.as_bytes());
     let (hidden, len) = password::hide(password.as_bytes(), &NONCE, &secret).unwrap();
     writer.text(AttrType::USER_NAME, "amina").attr(AttrType::USER_PASSWORD, &hidden[..len]);
     fill(&mut writer);
@@ -300,7 +330,12 @@ fn has(output: &str, texts: &[&str]) {
 /// It is genuine, and its first attribute proves it.
 #[track_caller]
 fn check_reply(reply: &[u8], code: Code, id: u8) {
-    let secret = Secret::new(SECRET.as_bytes());
+    check_reply_with(SECRET, reply, code, id);
+}
+
+#[track_caller]
+fn check_reply_with(secret: &str, reply: &[u8], code: Code, id: u8) {
+    let secret = Secret::new(secret.as_bytes());
     let reply = Packet::decode(reply).unwrap();
     assert_eq!((reply.code(), reply.id()), (code, id));
     assert_eq!(verify_reply(&reply, &NONCE, &secret), Ok(()));
@@ -388,7 +423,7 @@ fn a_wrong_secret_gets_no_answer_until_it_is_the_right_one() {
     world.desired.store(snapshot("testing124"));
     has(&world.radclient(nas, "testing124", login), &["Received Access-Accept"]);
     // What was sent before the change may still be under way.
-    thread::sleep(Duration::from_millis(200));
+    thread::sleep(IN_FLIGHT);
     has(&world.radclient(nas, SECRET, login), &["No reply from server"]);
 
     let before = world.drops("bad_authenticator");
@@ -397,6 +432,123 @@ fn a_wrong_secret_gets_no_answer_until_it_is_the_right_one() {
     has(&output, &["No reply from server"]);
     assert_eq!(world.drops("bad_authenticator"), before + 1);
     assert!(world.told().accounting.is_empty());
+}
+
+#[test]
+fn a_secret_changes_under_load_and_every_request_is_answered() {
+    const SECRETS: [&str; 2] = [SECRET, "karibu"];
+    let world = World::new();
+    // Where the secret in force is, and whether to go on. It is held while something is sent.
+    let current = RwLock::new((0, true));
+    let answered = AtomicUsize::new(0);
+    let ask = |at: usize, own: Ipv4Addr| {
+        let mut nas = Nas::new(own, PATIENT);
+        for id in (0..=255).cycle() {
+            if id == 0 {
+                // From the same port it would be asked again.
+                nas = Nas::new(own, PATIENT);
+            }
+            let in_force = current.read().unwrap();
+            let (secret, goes_on) = (SECRETS[in_force.0], in_force.1);
+            // Of a device: its session is opened before the reply goes out.
+            nas.send(world.auth, &request_with(secret, id, "simba", from_device));
+            drop(in_force);
+            let reply = nas.receive();
+            let reply = reply.unwrap_or_else(|| panic!("{at}: no answer to {id} with {secret}"));
+            check_reply_with(secret, &reply, Code::ACCESS_ACCEPT, id);
+            answered.fetch_add(1, Ordering::SeqCst);
+            if !goes_on {
+                break;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for (at, own) in [EDGE, EDGE, MIKROTIK, MIKROTIK].into_iter().enumerate() {
+            scope.spawn(move || ask(at, own));
+        }
+        for change in 1..=20 {
+            thread::sleep(Duration::from_millis(25));
+            let before = answered.load(Ordering::SeqCst);
+            let mut in_force = current.write().unwrap();
+            in_force.0 = change % 2;
+            world.desired.store(snapshot(SECRETS[in_force.0]));
+            drop(in_force);
+            let end = Instant::now() + Duration::from_secs(5);
+            while answered.load(Ordering::SeqCst) < before + 8 && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        current.write().unwrap().1 = false;
+    });
+    assert!(answered.load(Ordering::SeqCst) > 160, "{answered:?}");
+
+    // What is being decided while the secret changes is answered with the secret it was asked
+    // with, and that one is worth nothing after.
+    let nas = Nas::new(EDGE, SHORT);
+    let bytes = request(1, "simba", from_device);
+    world.told().holds = true;
+    let before = world.told().held.len();
+    nas.send(world.auth, &bytes);
+    world.wait_until("an open session", |told| told.held.len() == before + 1);
+    world.desired.store(snapshot("karibu"));
+    thread::sleep(IN_FLIGHT);
+    let ticket = world.told().held.pop().unwrap();
+    ticket.complete();
+    check_reply(&nas.receive().unwrap(), Code::ACCESS_ACCEPT, 1);
+    world.told().holds = false;
+    assert_eq!(nas.ask(world.auth, &request(2, "simba", from_device)), None);
+    let reply = nas.ask(world.auth, &request_with("karibu", 3, "simba", |_| {})).unwrap();
+    check_reply_with("karibu", &reply, Code::ACCESS_ACCEPT, 3);
+}
+
+#[test]
+fn a_nas_that_asks_too_much_is_dropped_and_others_are_not() {
+    let world = World::new();
+    let before = world.drops("rate_limit");
+    let slow = Nas::new(SLOW, SHORT);
+    for id in 0..40 {
+        slow.send(world.auth, &request(id, "simba", |_| {}));
+    }
+    let answered = std::iter::from_fn(|| slow.receive()).count();
+    // Two seconds' worth, and what time brings.
+    assert!((10..15).contains(&answered), "{answered} answers");
+    assert_eq!(world.drops("rate_limit"), before + 40 - u64::try_from(answered).unwrap());
+    let reply = Nas::new(MIKROTIK, PATIENT).ask(world.auth, &request(1, "simba", |_| {}));
+    check_reply(&reply.unwrap(), Code::ACCESS_ACCEPT, 1);
+    // What it does not prove to have sent is not counted as its own.
+    thread::sleep(Duration::from_secs(1));
+    let forged = request_with("forged", 1, "simba", |_| {});
+    for _ in 0..40 {
+        slow.send(world.auth, &forged);
+    }
+    check_reply(
+        &slow.ask(world.auth, &request(50, "simba", |_| {})).unwrap(),
+        Code::ACCESS_ACCEPT,
+        50,
+    );
+}
+
+#[test]
+fn a_nas_that_learns_to_send_its_proof_has_to_from_then_on() {
+    let world = World::new();
+    let nas = Nas::new(LEARNING, SHORT);
+    let unproved = || {
+        let series = "kennet_radius_unproved_requests_total{nas=\"learning\"}";
+        let text = world.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or("0");
+        value.trim().parse::<u64>().unwrap()
+    };
+    let before = unproved();
+    let reply = nas.ask(world.auth, &unsigned_request(1, |_| {})).unwrap();
+    check_reply(&reply, Code::ACCESS_ACCEPT, 1);
+    assert_eq!(unproved(), before + 1);
+    assert!(nas.ask(world.auth, &request(2, "simba", |_| {})).is_some());
+    let before = world.drops("no_message_authenticator");
+    assert_eq!(nas.ask(world.auth, &unsigned_request(3, |_| {})), None);
+    // A new desired state does not make it forget.
+    world.desired.store(snapshot(SECRET));
+    assert_eq!(nas.ask(world.auth, &unsigned_request(4, |_| {})), None);
+    assert_eq!(world.drops("no_message_authenticator"), before + 2);
 }
 
 #[test]

@@ -91,8 +91,8 @@ pub(super) enum Proof {
     Excepted,
 }
 
-/// What was sent before a secret changed may be processed after it.
-const IN_FLIGHT: Duration = Duration::from_millis(100);
+/// What was sent before a secret changed may come after it. NASes ask again after longer.
+const IN_FLIGHT: Duration = Duration::from_millis(500);
 
 /// The secret of RADIUS over TLS, which protects what a secret did: RFC 6614 §2.3.
 const RADSEC: &[u8] = b"radsec";

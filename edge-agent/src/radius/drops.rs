@@ -348,6 +348,8 @@ const SOURCES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
     use super::*;
 
     #[test]
@@ -386,5 +388,79 @@ mod tests {
         let names: std::collections::HashSet<_> =
             DropReason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(names.len(), DropReason::ALL.len());
+    }
+
+    /// What `say` writes into the log.
+    fn logged(say: impl FnOnce(&Tally)) -> String {
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+
+        impl io::Write for Log {
+            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(text)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).without_time();
+        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || say(&Tally::new()));
+        let text = log.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_line_names_the_nas_its_address_and_what_to_do() {
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let now = Instant::now();
+        for (nas, why, expected) in [
+            (
+                Some("tower"),
+                DropReason::BadMessageAuthenticator,
+                "dropped a packet of NAS tower at 192.0.2.1: its Message-Authenticator is wrong: \
+                 is the NAS's secret the same here and there? nas.name=\"tower\" \
+                 nas.address=192.0.2.1 radius.reason=\"bad_message_authenticator\"",
+            ),
+            (
+                None,
+                DropReason::UnknownNas,
+                "dropped a packet of NAS unknown at 192.0.2.1: no NAS is known at this address",
+            ),
+            (
+                Some("tower"),
+                DropReason::RateLimit,
+                "NAS tower at 192.0.2.1: it asks too much: is it in a loop? Or set \
+                 requests_per_second for it",
+            ),
+        ] {
+            let text = logged(|tally| tally.dropped(now, source, nas, why));
+            assert!(text.contains(expected), "{text}\nshould contain: {expected}");
+        }
+        let text = logged(|tally| {
+            tally.refused(now, source, DropReason::Handshake, &"certificate expired");
+        });
+        let expected = "refused a RADIUS connection from 192.0.2.1: the TLS handshake failed: \
+                        certificate expired";
+        assert!(text.contains(expected), "{text}\nshould contain: {expected}");
+    }
+
+    #[test]
+    fn a_flood_is_one_line() {
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let t0 = Instant::now();
+        let text = logged(|tally| {
+            for at in 0..1_000 {
+                let now = t0 + Duration::from_millis(at * 10);
+                tally.dropped(now, source, Some("tower"), DropReason::RateLimit);
+            }
+            tally.dropped(t0 + QUIET, source, Some("tower"), DropReason::RateLimit);
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("(and 999 before it)"), "{text}");
     }
 }
