@@ -17,7 +17,9 @@ use crate::{
     app::App,
     idempotency::Key,
     operators::{NewOperator, OperatorError, Role},
-    plans::{Access, Anchor, Billing, Limits, NewPlan, OnExhaust, PlanError, Terms, Validity},
+    plans::{
+        Access, Anchor, Billing, Limits, Network, NewPlan, OnExhaust, PlanError, Terms, Validity,
+    },
     subscribers::{NewSubscriber, SubscriberError},
     subscriptions::{NewSubscription, SubscriptionError},
     tenants::{NewTenant, TenantError},
@@ -138,6 +140,7 @@ async fn subscribe(
         msisdn: Some(msisdn.parse()?),
         email: None,
         static_ip: None,
+        delegated_prefix: None,
         macs: Vec::new(),
     };
     let made = app.subscribers().create(actor, Some(&key(username)), new).await?.value;
@@ -199,6 +202,7 @@ impl DemoPlan {
             anchor: Anchor::Purchase,
             grace_seconds: 0,
             on_exhaust: OnExhaust::Block,
+            network: Network::default(),
         })
     }
 }

@@ -81,6 +81,23 @@ words! {
     /// An IANA time zone.
     TimeZone = "a time zone like Africa/Nairobi",
         |text| jiff::tz::TimeZone::get(text).is_ok();
+    /// What something is called at a NAS: a filter, a pool, a policy.
+    NasWord = "1 to 200 octets, without line breaks or spaces at its ends",
+        |text| text.len() <= 200 && is_line(text, 200);
+    /// An attribute of a RADIUS reply.
+    Pair = "an attribute like `Filter-Id = gold`, of at most 300 characters", |text| {
+        is_line(text, 300)
+            && text.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty())
+    };
+    /// What stands behind the @ of a login.
+    Realm = "a realm like wisp.example, without spaces, @ and \\", |text| {
+        is_line(text, 253) && !text.contains(|c: char| c.is_whitespace() || c == '@' || c == '\\')
+    };
+    /// A name in a certificate.
+    DnsName = "a name like nas1.wisp.example", |text| {
+        (1..=253).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_*".contains(&byte))
+    };
     /// A remark of one line, also empty.
     Note = "at most 200 characters, without line breaks",
         |text| text.is_empty() || is_line(text, 200);
@@ -223,6 +240,14 @@ impl<T> Change<T> {
             Self::Set(value) => Some(value),
         }
     }
+
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::Keep => Change::Keep,
+            Self::Clear => Change::Clear,
+            Self::Set(value) => Change::Set(with(value)),
+        }
+    }
 }
 
 /// With `#[serde(default)]` on the field.
@@ -263,6 +288,10 @@ mod tests {
         check::<Passphrase>(&["correct horse"], &["short", ""]);
         check::<RadiusSecret>(&["x"], &["", "a\0b", &"x".repeat(129)]);
         check::<Note>(&["", "by phone"], &["a\nb"]);
+        check::<NasWord>(&["gold", "Pool 1"], &["", " gold", &"ä".repeat(101)]);
+        check::<Pair>(&["Filter-Id = gold", "A=b"], &["", "Filter-Id", "= gold", "a = b\nc = d"]);
+        check::<Realm>(&["wisp.example"], &["", "a b", "a@b", "a\\b"]);
+        check::<DnsName>(&["nas1.wisp.example"], &["", "a b", "nas/1"]);
     }
 
     #[test]

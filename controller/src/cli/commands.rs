@@ -205,7 +205,8 @@ pub(super) enum Nas {
         /// Who shapes: edge or nas
         #[arg(long, default_value = "nas")]
         enforce: String,
-        /// standard or mikrotik
+        /// Whose words replies speak: standard, mikrotik, chillispot, cisco, ubiquiti, cambium, canopy,
+        /// aruba, omada or huawei
         #[arg(long, default_value = "standard")]
         vendor: String,
         /// Take requests without Message-Authenticator too (CVE-2024-3596)

@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{PlanId, PlanKind, PlanVersionId},
+    net::Vlan,
     rate::Kbps,
 };
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Access, Anchor, Billing, Limits, NewPlan, OnExhaust, Plan, PlanChange, PlanError, PlanVersion,
-    Plans, Terms, Validity,
+    Access, Anchor, Billing, Limits, Network, NewPlan, OnExhaust, Plan, PlanChange, PlanError,
+    PlanVersion, Plans, Terms, Validity,
 };
 use crate::{
     actor::Actor,
@@ -26,7 +27,7 @@ use crate::{
         Query, Versioned,
     },
     operators::Role,
-    words::{Code, Name, choices},
+    words::{Code, Name, NasWord, choices},
 };
 
 pub fn routes<S>() -> Guarded<S>
@@ -177,6 +178,14 @@ struct TermsBody {
     /// With `overage`.
     #[schema(value_type = Option<u64>)]
     overage_cents_per_mib: Option<NonZeroU64>,
+    /// Framed-Pool: where the NAS takes addresses from.
+    pool: Option<NasWord>,
+    /// Filter-Id.
+    filter: Option<NasWord>,
+    /// A role, group or QoS policy that the NAS has by this name.
+    policy: Option<NasWord>,
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 4094)]
+    vlan: Option<Vlan>,
 }
 
 impl TermsBody {
@@ -229,6 +238,12 @@ impl TermsBody {
             anchor,
             grace_seconds: self.grace_seconds,
             on_exhaust,
+            network: Network {
+                pool: self.pool,
+                filter: self.filter,
+                policy: self.policy,
+                vlan: self.vlan,
+            },
         })
     }
 }
@@ -265,6 +280,10 @@ impl From<Terms> for TermsBody {
                 OnExhaust::Overage { .. } => OnExhaustWord::Overage,
             },
             overage_cents_per_mib: terms.on_exhaust.cents_per_mib(),
+            pool: terms.network.pool,
+            filter: terms.network.filter,
+            policy: terms.network.policy,
+            vlan: terms.network.vlan,
         }
     }
 }

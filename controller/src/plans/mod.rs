@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use shared::id::{PlanId, PlanVersionId};
 use uuid::Uuid;
 
-pub use self::terms::{Access, Anchor, Billing, Limits, OnExhaust, Terms, TermsError, Validity};
+pub use self::terms::{
+    Access, Anchor, Billing, Limits, Network, OnExhaust, Terms, TermsError, Validity,
+};
 use crate::{
     actor::Actor,
     audit, clock,

@@ -5,12 +5,16 @@ use std::num::NonZeroU64;
 use jiff_sqlx::ToSqlx as _;
 use shared::{
     id::{PlanId, PlanVersionId, TenantId},
+    net::Vlan,
     rate::Kbps,
 };
 use uuid::Uuid;
 
-use super::{Anchor, Limits, OnExhaust, Plan, PlanVersion, Terms, Validity};
-use crate::db::{Cell, StoreError, Tx};
+use super::{Anchor, Limits, Network, OnExhaust, Plan, PlanVersion, Terms, Validity};
+use crate::{
+    db::{Cell, StoreError, Tx},
+    words::NasWord,
+};
 
 pub(super) async fn insert(tx: &mut Tx, tenant: TenantId, plan: &Plan) -> Result<(), StoreError> {
     sqlx::query!(
@@ -42,9 +46,10 @@ pub(super) async fn insert_version(
         "INSERT INTO plan_version (tenant_id, id, plan_id, version, access, billing, kind,
            price_cents, price_includes_tax, validity_months, validity_seconds, online_seconds,
            data_bytes, down_kbps, up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day,
-           grace_seconds, on_exhaust, overage_cents_per_mib, effective_from)
+           grace_seconds, on_exhaust, overage_cents_per_mib, effective_from, pool, filter, policy,
+           vlan)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-           $19, $20, $21, $22, $23)",
+           $19, $20, $21, $22, $23, $24, $25, $26, $27)",
         tenant.as_uuid(),
         version.id.as_uuid(),
         plan.as_uuid(),
@@ -68,6 +73,10 @@ pub(super) async fn insert_version(
         terms.on_exhaust.as_str(),
         bigint(terms.on_exhaust.cents_per_mib()),
         version.effective_from.to_sqlx() as _,
+        terms.network.pool.as_ref().map(NasWord::as_str),
+        terms.network.filter.as_ref().map(NasWord::as_str),
+        terms.network.policy.as_ref().map(NasWord::as_str),
+        terms.network.vlan.map(|vlan| vlan.get().cast_signed()),
     )
     .execute(&mut **tx)
     .await?;
@@ -104,7 +113,7 @@ pub(super) async fn list(
                   id, plan_id, version, access, billing, price_cents, price_includes_tax,
                   validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
                   up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
-                  on_exhaust, overage_cents_per_mib,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
                   effective_from AS "effective_from: jiff_sqlx::Timestamp"
              FROM plan_version
             WHERE tenant_id = $1 AND plan_id = ANY ($2)
@@ -174,7 +183,7 @@ pub(super) async fn versions(
         r#"SELECT id, plan_id, version, access, billing, price_cents, price_includes_tax,
                   validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
                   up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
-                  on_exhaust, overage_cents_per_mib,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
                   effective_from AS "effective_from: jiff_sqlx::Timestamp"
              FROM plan_version
             WHERE tenant_id = $1 AND plan_id = $2
@@ -230,6 +239,10 @@ struct VersionRow {
     grace_seconds: i64,
     on_exhaust: String,
     overage_cents_per_mib: Option<i64>,
+    pool: Option<String>,
+    filter: Option<String>,
+    policy: Option<String>,
+    vlan: Option<i16>,
     effective_from: jiff_sqlx::Timestamp,
 }
 
@@ -280,6 +293,18 @@ impl VersionRow {
                 ("throttle", None) => OnExhaust::Throttle,
                 ("overage", Some(cents_per_mib)) => OnExhaust::Overage { cents_per_mib },
                 _ => return Err(at.corrupt("on_exhaust")),
+            },
+            network: Network {
+                pool: at.maybe("pool", self.pool.as_deref())?,
+                filter: at.maybe("filter", self.filter.as_deref())?,
+                policy: at.maybe("policy", self.policy.as_deref())?,
+                vlan: self
+                    .vlan
+                    .map(|vlan| {
+                        let vlan = at.number("vlan", vlan.into())?;
+                        Vlan::new(vlan).ok_or_else(|| at.corrupt("vlan"))
+                    })
+                    .transpose()?,
             },
         })
     }

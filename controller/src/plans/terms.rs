@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 
 use serde_json::{Value, json};
-use shared::rate::Kbps;
+use shared::{net::Vlan, rate::Kbps};
 
-use crate::words::choices;
+use crate::words::{NasWord, choices};
 
 choices! {
     /// How a subscriber comes on-line.
@@ -95,6 +95,18 @@ impl OnExhaust {
     }
 }
 
+/// What the plan is called inside a network; NASes are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Where addresses come from (Framed-Pool).
+    pub pool: Option<NasWord>,
+    /// Filter-Id.
+    pub filter: Option<NasWord>,
+    /// A role, group or QoS policy that the NAS has by this name.
+    pub policy: Option<NasWord>,
+    pub vlan: Option<Vlan>,
+}
+
 /// Everything about one version of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -111,6 +123,7 @@ pub struct Terms {
     pub anchor: Anchor,
     pub grace_seconds: u64,
     pub on_exhaust: OnExhaust,
+    pub network: Network,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,6 +194,8 @@ impl Terms {
             "anchor": self.anchor.as_str(), "anchor_day": self.anchor.day(),
             "grace_seconds": self.grace_seconds, "on_exhaust": self.on_exhaust.as_str(),
             "overage_cents_per_mib": self.on_exhaust.cents_per_mib(),
+            "pool": self.network.pool, "filter": self.network.filter,
+            "policy": self.network.policy, "vlan": self.network.vlan,
         })
     }
 }
@@ -204,6 +219,7 @@ mod tests {
             anchor: Anchor::Purchase,
             grace_seconds: 0,
             on_exhaust: OnExhaust::Overage { cents_per_mib: NonZeroU64::MIN },
+            network: Network::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{SubscriberId, SubscriberKind},
-    net::Mac,
+    net::{Ipv6Prefix, Mac},
 };
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -118,6 +118,9 @@ struct SubscriberBody {
     email: Option<Email>,
     #[schema(value_type = Option<String>, example = "10.0.0.20")]
     static_ip: Option<IpAddr>,
+    /// For the subscriber's router to hand out.
+    #[schema(value_type = Option<String>, example = "2001:db8:0:100::/56")]
+    delegated_prefix: Option<Ipv6Prefix>,
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["02:00:00:00:00:01"]))]
     macs: Vec<Mac>,
@@ -125,8 +128,16 @@ struct SubscriberBody {
 
 impl From<SubscriberBody> for NewSubscriber {
     fn from(body: SubscriberBody) -> Self {
-        let SubscriberBody { username, password, full_name, msisdn, email, static_ip, macs } = body;
-        Self { username, password, full_name, msisdn, email, static_ip, macs }
+        Self {
+            username: body.username,
+            password: body.password,
+            full_name: body.full_name,
+            msisdn: body.msisdn,
+            email: body.email,
+            static_ip: body.static_ip,
+            delegated_prefix: body.delegated_prefix,
+            macs: body.macs,
+        }
     }
 }
 
@@ -147,6 +158,9 @@ struct SubscriberChangeBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     static_ip: Change<IpAddr>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    delegated_prefix: Change<Ipv6Prefix>,
     #[schema(value_type = Option<Vec<String>>)]
     macs: Option<Vec<Mac>>,
     status: Option<SubscriberStatus>,
@@ -161,6 +175,7 @@ impl From<SubscriberChangeBody> for SubscriberChange {
             msisdn: body.msisdn,
             email: body.email,
             static_ip: body.static_ip,
+            delegated_prefix: body.delegated_prefix,
             macs: body.macs,
             status: body.status,
         }
@@ -181,6 +196,8 @@ struct SubscriberView {
     email: Option<Email>,
     #[schema(value_type = Option<String>)]
     static_ip: Option<IpAddr>,
+    #[schema(value_type = Option<String>)]
+    delegated_prefix: Option<Ipv6Prefix>,
     #[schema(value_type = Vec<String>)]
     macs: Vec<Mac>,
     status: SubscriberStatus,
@@ -199,6 +216,7 @@ impl From<Subscriber> for SubscriberView {
             msisdn: subscriber.msisdn,
             email: subscriber.email,
             static_ip: subscriber.static_ip,
+            delegated_prefix: subscriber.delegated_prefix,
             macs: subscriber.macs,
             status: subscriber.status,
             created_at: subscriber.created_at,

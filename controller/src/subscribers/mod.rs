@@ -8,7 +8,10 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::{id::SubscriberId, net::Mac};
+use shared::{
+    id::SubscriberId,
+    net::{Ipv6Prefix, Mac},
+};
 use uuid::Uuid;
 
 pub use self::account_no::AccountNo;
@@ -42,6 +45,7 @@ pub struct Subscriber {
     pub msisdn: Option<Msisdn>,
     pub email: Option<Email>,
     pub static_ip: Option<IpAddr>,
+    pub delegated_prefix: Option<Ipv6Prefix>,
     pub macs: Vec<Mac>,
     pub status: SubscriberStatus,
     pub version: i64,
@@ -53,7 +57,7 @@ impl Subscriber {
         json!({
             "account_no": self.account_no, "username": self.username,
             "full_name": self.full_name, "msisdn": self.msisdn, "email": self.email,
-            "static_ip": self.static_ip, "macs": self.macs, "status": self.status,
+            "static_ip": self.static_ip, "delegated_prefix": self.delegated_prefix, "macs": self.macs, "status": self.status,
         })
     }
 }
@@ -67,6 +71,8 @@ pub struct NewSubscriber {
     pub msisdn: Option<Msisdn>,
     pub email: Option<Email>,
     pub static_ip: Option<IpAddr>,
+    /// For the subscriber's router to hand out (Delegated-IPv6-Prefix).
+    pub delegated_prefix: Option<Ipv6Prefix>,
     pub macs: Vec<Mac>,
 }
 
@@ -79,6 +85,7 @@ pub struct SubscriberChange {
     pub msisdn: Change<Msisdn>,
     pub email: Change<Email>,
     pub static_ip: Change<IpAddr>,
+    pub delegated_prefix: Change<Ipv6Prefix>,
     pub macs: Option<Vec<Mac>>,
     pub status: Option<SubscriberStatus>,
 }
@@ -164,8 +171,16 @@ impl Subscribers {
             return Ok(Made { value, replayed: true });
         }
         let n = store::next_number(&mut tx, actor.tenant).await?;
-        let NewSubscriber { username, password, full_name, msisdn, email, static_ip, mut macs } =
-            new;
+        let NewSubscriber {
+            username,
+            password,
+            full_name,
+            msisdn,
+            email,
+            static_ip,
+            delegated_prefix,
+            mut macs,
+        } = new;
         macs.sort_unstable();
         macs.dedup();
         let subscriber = Subscriber {
@@ -177,6 +192,7 @@ impl Subscribers {
             msisdn,
             email,
             static_ip,
+            delegated_prefix,
             macs,
             status: SubscriberStatus::Active,
             version: 1,
@@ -210,6 +226,7 @@ impl Subscribers {
         after.msisdn = change.msisdn.over(after.msisdn);
         after.email = change.email.over(after.email);
         after.static_ip = change.static_ip.over(after.static_ip);
+        after.delegated_prefix = change.delegated_prefix.over(after.delegated_prefix);
         after.status = change.status.unwrap_or(after.status);
         if !store::update(&mut tx, actor.tenant, &after, version).await? {
             return Err(SubscriberError::Stale);

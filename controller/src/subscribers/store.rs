@@ -1,10 +1,10 @@
 //! The tables `subscriber` and `subscriber_device`.
 
-use ipnetwork::IpNetwork;
+use ipnetwork::{IpNetwork, Ipv6Network};
 use jiff_sqlx::ToSqlx as _;
 use shared::{
     id::{SubscriberId, TenantId},
-    net::Mac,
+    net::{Ipv6Prefix, Mac},
 };
 use uuid::Uuid;
 
@@ -36,8 +36,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO subscriber (tenant_id, id, account_no, username, password_sealed, full_name,
-           msisdn, email, static_ip, status, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+           msisdn, email, static_ip, status, created_at, delegated_prefix)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         tenant.as_uuid(),
         subscriber.id.as_uuid(),
         subscriber.account_no.as_str(),
@@ -49,6 +49,7 @@ pub(super) async fn insert(
         subscriber.static_ip.map(IpNetwork::from),
         subscriber.status.as_str(),
         subscriber.created_at.to_sqlx() as _,
+        subscriber.delegated_prefix.map(network),
     )
     .execute(&mut **tx)
     .await?;
@@ -65,7 +66,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, account_no, username, password_sealed IS NOT NULL AS "has_password!",
-                  full_name, msisdn, email, static_ip, status, version,
+                  full_name, msisdn, email, static_ip, delegated_prefix, status, version,
                   created_at AS "created_at: jiff_sqlx::Timestamp",
                   ARRAY(SELECT mac FROM subscriber_device d
                          WHERE d.tenant_id = s.tenant_id AND d.subscriber_id = s.id
@@ -93,7 +94,7 @@ pub(super) async fn find(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, account_no, username, password_sealed IS NOT NULL AS "has_password!",
-                  full_name, msisdn, email, static_ip, status, version,
+                  full_name, msisdn, email, static_ip, delegated_prefix, status, version,
                   created_at AS "created_at: jiff_sqlx::Timestamp",
                   ARRAY(SELECT mac FROM subscriber_device d
                          WHERE d.tenant_id = s.tenant_id AND d.subscriber_id = s.id
@@ -118,7 +119,7 @@ pub(super) async fn update(
     let done = sqlx::query!(
         "UPDATE subscriber
             SET username = $4, full_name = $5, msisdn = $6, email = $7, static_ip = $8,
-                status = $9, version = version + 1
+                status = $9, delegated_prefix = $10, version = version + 1
           WHERE tenant_id = $1 AND id = $2 AND version = $3",
         tenant.as_uuid(),
         subscriber.id.as_uuid(),
@@ -129,10 +130,16 @@ pub(super) async fn update(
         subscriber.email.as_ref().map(Email::as_str),
         subscriber.static_ip.map(IpNetwork::from),
         subscriber.status.as_str(),
+        subscriber.delegated_prefix.map(network),
     )
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+fn network(prefix: Ipv6Prefix) -> IpNetwork {
+    let network = Ipv6Network::new(prefix.address(), prefix.bits());
+    network.expect("a prefix of IPv6 has at most 128 bits").into()
 }
 
 pub(super) async fn set_password(
@@ -194,6 +201,7 @@ struct Row {
     msisdn: Option<String>,
     email: Option<String>,
     static_ip: Option<IpNetwork>,
+    delegated_prefix: Option<IpNetwork>,
     status: String,
     version: i64,
     created_at: jiff_sqlx::Timestamp,
@@ -215,6 +223,10 @@ impl TryFrom<Row> for Subscriber {
             msisdn: at.maybe("msisdn", row.msisdn.as_deref())?,
             email: at.maybe("email", row.email.as_deref())?,
             static_ip: row.static_ip.map(|network| network.ip()),
+            delegated_prefix: row
+                .delegated_prefix
+                .map(|network| at.parse("delegated_prefix", &network.to_string()))
+                .transpose()?,
             macs: macs.collect::<Result<_, _>>()?,
             status: at.parse("status", &row.status)?,
             version: row.version,

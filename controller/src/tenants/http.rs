@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRef, State},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use shared::id::{TenantId, TenantKind};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -18,7 +18,7 @@ use crate::{
         Versioned,
     },
     operators::Role,
-    words::{Code, Currency, Name, TimeZone},
+    words::{Code, Currency, Name, Realm, TimeZone},
 };
 
 pub fn routes<S>() -> Guarded<S>
@@ -110,14 +110,33 @@ struct TenantChangeBody {
     name: Option<Name>,
     tz: Option<TimeZone>,
     status: Option<TenantStatus>,
+    /// Logins as `amina@REALM` are the subscriber's `amina`.
+    realms: Option<Realms>,
 }
 
 impl From<TenantChangeBody> for TenantChange {
     fn from(body: TenantChangeBody) -> Self {
-        let TenantChangeBody { name, tz, status } = body;
-        Self { name, tz, status }
+        let TenantChangeBody { name, tz, status, realms } = body;
+        Self { name, tz, status, realms: realms.map(|realms| realms.0) }
     }
 }
+
+#[derive(Debug, ToSchema)]
+#[schema(value_type = Vec<String>, example = json!(["wisp.example"]))]
+struct Realms(Vec<Realm>);
+
+impl<'de> Deserialize<'de> for Realms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let realms = Vec::<Realm>::deserialize(deserializer)?;
+        if realms.len() > REALMS_MAX {
+            return Err(D::Error::custom("expected at most 32 realms"));
+        }
+        Ok(Self(realms))
+    }
+}
+
+/// Looked through at a login with a realm.
+const REALMS_MAX: usize = 32;
 
 #[derive(Debug, Serialize, ToSchema)]
 struct TenantView {
@@ -128,14 +147,16 @@ struct TenantView {
     tz: TimeZone,
     currency: Currency,
     status: TenantStatus,
+    realms: Vec<Realm>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 impl From<Tenant> for TenantView {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, slug, name, tz, currency, status, version: _, created_at } = tenant;
-        Self { id, slug, name, tz, currency, status, created_at }
+        let Tenant { id, slug, name, tz, currency, status, realms, version: _, created_at } =
+            tenant;
+        Self { id, slug, name, tz, currency, status, realms, created_at }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     audit, clock,
     db::{self, Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
-    words::{Code, Currency, Name, TimeZone, choices},
+    words::{Code, Currency, Name, Realm, TimeZone, choices},
 };
 
 choices! {
@@ -32,6 +32,8 @@ pub struct Tenant {
     pub tz: TimeZone,
     pub currency: Currency,
     pub status: TenantStatus,
+    /// `amina@REALM` is the subscriber `amina`.
+    pub realms: Vec<Realm>,
     pub version: i64,
     pub created_at: Timestamp,
 }
@@ -40,7 +42,7 @@ impl Tenant {
     fn snapshot(&self) -> Value {
         json!({
             "slug": self.slug, "name": self.name, "tz": self.tz, "currency": self.currency,
-            "status": self.status,
+            "status": self.status, "realms": self.realms,
         })
     }
 }
@@ -59,6 +61,7 @@ pub struct TenantChange {
     pub name: Option<Name>,
     pub tz: Option<TimeZone>,
     pub status: Option<TenantStatus>,
+    pub realms: Option<Vec<Realm>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +152,7 @@ impl Tenants {
         after.name = change.name.unwrap_or(after.name);
         after.tz = change.tz.unwrap_or(after.tz);
         after.status = change.status.unwrap_or(after.status);
+        after.realms = change.realms.unwrap_or(after.realms);
         if !store::update(&mut tx, &after, version).await? {
             return Err(TenantError::Stale);
         }
@@ -193,7 +197,7 @@ pub(crate) async fn any_yet(tx: &mut Tx) -> Result<bool, StoreError> {
 fn tenant(id: TenantId, new: NewTenant) -> Tenant {
     let NewTenant { slug, name, tz, currency } = new;
     let (status, version, created_at) = (TenantStatus::Active, 1, clock::now());
-    Tenant { id, slug, name, tz, currency, status, version, created_at }
+    Tenant { id, slug, name, tz, currency, status, realms: Vec::new(), version, created_at }
 }
 
 async fn record(

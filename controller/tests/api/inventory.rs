@@ -62,6 +62,13 @@ async fn a_nas_belongs_to_an_edge_and_hides_its_secret() {
         ("edge", json!(format!("edge_{}", "0".repeat(32))), 422, "invalid-fields"),
         ("secret", json!(""), 422, "invalid-fields"),
         ("vendor", json!("acme"), 422, "invalid-fields"),
+        ("require_message_authenticator", json!("maybe"), 422, "invalid-fields"),
+        ("requests_per_second", json!(0), 422, "invalid-fields"),
+        ("requests_per_second", json!(2_147_483_648_u32), 422, "invalid-fields"),
+        ("dynauth_port", json!(65_536), 422, "invalid-fields"),
+        ("tls_name", json!("two words"), 422, "invalid-fields"),
+        ("reply", json!(["gold"]), 422, "invalid-fields"),
+        ("reply", json!(vec!["A = b"; 33]), 422, "invalid-fields"),
     ] {
         owner.post("/api/network/nas", with(key, value)).await.problem(status, kind);
     }
@@ -77,6 +84,43 @@ async fn a_nas_belongs_to_an_edge_and_hides_its_secret() {
     let changed = owner.patch(&path, "\"1\"", change).await.is(200);
     assert_eq!(changed.body["address"], "2001:db8::/32");
     assert_ne!(sealed().await, before);
+}
+
+#[tokio::test]
+async fn a_nas_keeps_what_it_is_told_and_asked() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let edge = owner.edge().await;
+    let plain = json!({ "edge": edge, "name": "a", "address": "10.0.0.1", "secret": "s" });
+    let plain = owner.post("/api/network/nas", plain).await.is(201);
+    let asked = |body: &Value| {
+        [
+            "require_message_authenticator",
+            "requests_per_second",
+            "dynauth_port",
+            "tls_name",
+            "reply",
+        ]
+        .map(|key| body[key].clone())
+    };
+    let defaults = [json!(true), Value::Null, json!(3799), Value::Null, json!([])];
+    assert_eq!(asked(&plain.body), defaults);
+
+    let body = json!({ "edge": edge, "name": "b", "address": "10.0.0.2", "secret": "s",
+        "vendor": "chillispot", "require_message_authenticator": "auto",
+        "requests_per_second": 50, "dynauth_port": 1700, "tls_name": "nas.wisp.example",
+        "reply": ["Filter-Id = gold"] });
+    let made = owner.post("/api/network/nas", body.clone()).await.is(201);
+    let path = format!("/api/network/nas/{}", made.text("/id"));
+    let shown = owner.get(&path).await.is(200);
+    assert_eq!(asked(&shown.body), asked(&body));
+
+    let change = json!({ "require_message_authenticator": false, "requests_per_second": null,
+        "dynauth_port": 0, "tls_name": null, "reply": [] });
+    let changed = owner.patch(&path, &shown.etag(), change).await.is(200);
+    let cleared = [json!(false), Value::Null, json!(0), Value::Null, json!([])];
+    assert_eq!(asked(&changed.body), cleared);
+    assert_eq!(asked(&owner.get(&path).await.body), cleared);
 }
 
 #[tokio::test]

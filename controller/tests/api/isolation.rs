@@ -177,7 +177,11 @@ async fn the_platform_sees_tenants_and_no_subscribers() {
     let own = owner.get("/api/tenants").await.text("/items/0/id");
     let path = format!("/api/tenants/{own}");
     owner.patch(&path, "\"1\"", body.clone()).await.problem(403, "forbidden");
-    owner.patch(&path, "\"1\"", json!({ "name": "First of all" })).await.is(200);
+    let change = json!({ "name": "First of all", "realms": ["wisp.example"] });
+    let changed = owner.patch(&path, "\"1\"", change).await.is(200);
+    assert_eq!(changed.body["realms"], json!(["wisp.example"]));
+    let two_words = json!({ "realms": ["two words"] });
+    owner.patch(&path, "\"2\"", two_words).await.problem(422, "invalid-fields");
     // A suspended tenant's staff is out at once.
     platform.patch(&path, "\"2\"", body).await.is(200);
     owner.get("/api/subscribers").await.problem(401, "login-needed");

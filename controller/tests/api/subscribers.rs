@@ -24,13 +24,15 @@ async fn a_subscriber_is_made_shown_and_changed() {
 
     let change = json!({
         "full_name": "Amina W. Otieno", "msisdn": null, "static_ip": "2001:db8::20",
-        "macs": ["02:00:00:00:00:01"], "password": null,
+        "delegated_prefix": "2001:db8:0:100::/56", "macs": ["02:00:00:00:00:01"],
+        "password": null,
     });
     let changed = owner.patch(&path, &shown.etag(), change).await.is(200);
     assert_eq!(changed.body["full_name"], "Amina W. Otieno");
     assert_eq!(changed.body["msisdn"], Value::Null);
     assert_eq!(changed.body["email"], "amina@example.com");
     assert_eq!(changed.body["static_ip"], "2001:db8::20");
+    assert_eq!(changed.body["delegated_prefix"], "2001:db8:0:100::/56");
     assert_eq!(changed.body["has_password"], false);
     assert_eq!(changed.body["macs"], json!(["02:00:00:00:00:01"]));
     assert_eq!(owner.get(&path).await.body, changed.body);
@@ -61,8 +63,10 @@ async fn what_does_not_fit_is_named() {
     let world = World::new().await;
     let owner = world.owner().await;
     let fits = || json!({ "username": "amina", "full_name": "Amina" });
-    let wrong: [(&str, Value, &str); 9] = [
+    let wrong: [(&str, Value, &str); 11] = [
         ("username", json!("a b"), "username"),
+        ("delegated_prefix", json!("10.0.0.0/8"), "delegated_prefix"),
+        ("delegated_prefix", json!("2001:db8::1/56"), "delegated_prefix"),
         ("full_name", json!(""), "full_name"),
         ("full_name", Value::Null, "full_name"),
         ("password", json!("a\u{0}b"), "password"),

@@ -17,6 +17,8 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
     let path = format!("/api/plans/{}", made.text("/id"));
     let mut faster = terms();
     faster["down_kbps"] = json!(20_000);
+    faster["policy"] = json!("gold");
+    faster["vlan"] = json!(100);
     let changed = owner.patch(&path, "\"1\"", json!({ "terms": faster })).await.is(200);
     assert_eq!(changed.body["latest"]["version"], 2);
     // The same terms again are no new version.
@@ -24,6 +26,9 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
     assert_eq!(same.is(200).body["latest"]["version"], 2);
     let versions = owner.get(&format!("{path}/versions")).await.is(200);
     assert_eq!(versions.body[0]["terms"]["down_kbps"], 20_000);
+    assert_eq!(versions.body[0]["terms"]["policy"], "gold");
+    assert_eq!(versions.body[0]["terms"]["vlan"], 100);
+    assert_eq!(versions.body[1]["terms"]["vlan"], Value::Null);
     assert_eq!(versions.body[1]["terms"]["down_kbps"], 10_000);
     assert_eq!(versions.body[1]["id"], made.body["latest"]["id"]);
     assert_eq!(owner.get("/api/plans").await.body["items"][0]["latest"]["version"], 2);
@@ -33,7 +38,9 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
 async fn terms_that_contradict_each_other_are_named() {
     let world = World::new().await;
     let owner = world.owner().await;
-    let wrong: [(Value, &str); 9] = [
+    let wrong: [(Value, &str); 11] = [
+        (json!({ "vlan": 4095 }), "terms.vlan"),
+        (json!({ "policy": "" }), "terms.policy"),
         (json!({ "validity_months": 1 }), "terms.validity_months"),
         (json!({ "validity_seconds": null }), "terms.validity_months"),
         (json!({ "anchor": "calendar_day" }), "terms.anchor_day"),

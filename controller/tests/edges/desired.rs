@@ -1,11 +1,14 @@
 //! What an edge should have: told by pointer, fetched over HTTP, confirmed by state.
 
+use std::num::NonZeroU32;
+
 use reqwest::{Client, Response, StatusCode};
 use shared::{
     id::{EdgeId, EpochId},
+    net::Ipv6Prefix,
     secret::Secret,
     wire::{
-        latest::desired::{Desired, Enforce, Pointer},
+        latest::desired::{Desired, Enforce, Pointer, Require, Vendor},
         topic::Leaf,
     },
 };
@@ -51,6 +54,15 @@ async fn a_change_of_rows_reaches_the_edge_and_its_confirmation_the_rows() {
             baraka.as_uuid()
         ))
         .await;
+    for change in [
+        "UPDATE tenant SET realms = '{wisp.example}' WHERE slug <> 'platform'",
+        "UPDATE nas SET vendor = 'chillispot', learn_message_authenticator = true, \
+           requests_per_second = 50, dynauth_port = 1700, tls_name = 'nas.wisp.example', \
+           reply = '{Filter-Id = gold}'",
+        "UPDATE subscriber SET delegated_prefix = '2001:db8:0:100::/56'",
+    ] {
+        world.run(change.to_owned()).await;
+    }
     let url = world.serve().await;
     let mut edge = Edge::connect(&world, 1).await;
     world.office.desk.round_of(tenant).await.unwrap();
@@ -65,10 +77,19 @@ async fn a_change_of_rows_reaches_the_edge_and_its_confirmation_the_rows() {
     let [nas] = &desired.nas[..] else { panic!("one NAS") };
     assert_eq!((nas.secret.expose(), nas.enforce), ("testing123", Enforce::Edge));
     assert_eq!(nas.address.to_string(), "10.0.0.0/24");
+    assert_eq!(
+        (nas.vendor, nas.require_message_authenticator),
+        (Vendor::Chillispot, Require::Auto)
+    );
+    assert_eq!((nas.requests_per_second, nas.dynauth_port), (NonZeroU32::new(50), 1700));
+    assert_eq!(nas.tls_name.as_deref(), Some("nas.wisp.example"));
+    assert_eq!(nas.reply, ["Filter-Id = gold"]);
+    assert_eq!(desired.realms, ["wisp.example"]);
     let [one, two] = &desired.subscribers[..] else { panic!("two subscribers") };
     assert_eq!((one.id, one.subscription), (Some(amina), Some(subscription)));
     assert_eq!(one.password.as_ref().unwrap().expose(), "correct horse");
     assert_eq!((one.down_kbps.get(), one.up_kbps.get()), (10_000, 5_000));
+    assert_eq!(one.delegated_prefix.map(Ipv6Prefix::bits), Some(56));
     assert_eq!(two.macs, ["02:00:00:00:00:07".parse().unwrap()]);
 
     let same = fetch(&url, id, &world.secret, Some(pointer.revision)).await;

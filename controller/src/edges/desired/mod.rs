@@ -64,7 +64,11 @@ struct Have {
 
 /// Drops what an edge would refuse, with everything beside it: NASes without a secret, and
 /// subscribers whom nothing could log in. Sorts, so that equal states are equal bytes. Pure.
-pub fn compile(mut nas: Vec<Nas>, mut subscribers: Vec<Subscriber>) -> Desired {
+pub fn compile(
+    mut nas: Vec<Nas>,
+    mut subscribers: Vec<Subscriber>,
+    realms: Vec<String>,
+) -> Desired {
     nas.retain(|nas| !nas.secret.expose().is_empty());
     nas.sort_by_key(|nas| nas.address);
     subscribers
@@ -73,17 +77,19 @@ pub fn compile(mut nas: Vec<Nas>, mut subscribers: Vec<Subscriber>) -> Desired {
         subscriber.macs.sort_unstable();
     }
     subscribers.sort_by(|one, other| one.username.cmp(&other.username));
-    Desired { revision: 0, nas, subscribers, realms: Vec::new() }
+    Desired { revision: 0, nas, subscribers, realms }
 }
 
 /// SHA-256 of the state's JSON with revision 0, in hexadecimal. Pure.
-pub fn hash(nas: &[Nas], subscribers: &[Subscriber]) -> String {
-    /// [`Desired`] in pieces: the subscribers are the same for all edges of a tenant.
+pub fn hash(nas: &[Nas], of_all: &Desired) -> String {
+    /// [`Desired`] in pieces: all but the NASes is the same for all edges of a tenant.
     #[derive(Serialize)]
     struct View<'a> {
         revision: u64,
         nas: &'a [Nas],
         subscriber: &'a [Subscriber],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        realms: &'a [String],
     }
     struct Sink(Sha256);
     impl io::Write for Sink {
@@ -97,7 +103,8 @@ pub fn hash(nas: &[Nas], subscribers: &[Subscriber]) -> String {
         }
     }
     let mut sink = Sink(Sha256::new());
-    let view = View { revision: 0, nas, subscriber: subscribers };
+    let Desired { revision: _, nas: _, subscribers, realms } = of_all;
+    let view = View { revision: 0, nas, subscriber: subscribers, realms };
     serde_json::to_writer(io::BufWriter::new(&mut sink), &view)
         .expect("the state has text keys, and the sink takes everything");
     token::hex(sink.0.finalize().as_slice())
@@ -152,16 +159,17 @@ impl Desk {
         let waiting = wishes.subscriptions_waiting().await?;
         let edges = wishes.edges(None).await?;
         let all_nas = wishes.nas(None).await?;
-        let subscribers = compile(Vec::new(), wishes.subscribers().await?).subscribers;
+        let of_all = compile(Vec::new(), wishes.subscribers().await?, wishes.realms().await?);
 
         let mut changed = Vec::new();
         let mut serving = 0_u32;
         let mut behind = 0_u32;
         for have in edges {
             let own = all_nas.iter().filter(|(edge, _)| *edge == have.edge);
-            let nas = compile(own.map(|(_, nas)| nas.clone()).collect(), Vec::new()).nas;
+            let own = own.map(|(_, nas)| nas.clone()).collect();
+            let nas = compile(own, Vec::new(), Vec::new()).nas;
             serving += u32::from(!nas.is_empty());
-            let hash = hash(&nas, &subscribers);
+            let hash = hash(&nas, &of_all);
             if have.hash.as_ref() == Some(&hash) {
                 let is_behind = have.applied_revision != have.revision && !nas.is_empty();
                 behind += u32::from(is_behind);
@@ -205,8 +213,9 @@ impl Desk {
         let mut wishes = Wishes { conn: &mut tx, tenant, seal: &self.seal };
         let Some(have) = wishes.edges(Some(edge)).await?.pop() else { return Ok(None) };
         let nas = wishes.nas(Some(edge)).await?.into_iter().map(|(_, nas)| nas).collect();
-        let mut desired = compile(nas, wishes.subscribers().await?);
-        let hash = hash(&desired.nas, &desired.subscribers);
+        let subscribers = wishes.subscribers().await?;
+        let mut desired = compile(nas, subscribers, wishes.realms().await?);
+        let hash = hash(&desired.nas, &desired);
         let is_new = have.hash.as_ref() != Some(&hash);
         let pointer = Pointer { revision: have.revision + u64::from(is_new), hash };
         if is_new {
@@ -261,6 +270,7 @@ mod tests {
                 subscriber("device", None, &[device]),
                 subscriber("amina", Some("p"), &[]),
             ],
+            Vec::new(),
         );
         let names: Vec<_> = desired.subscribers.iter().map(|one| one.username.as_str()).collect();
         assert_eq!(names, ["amina", "device"]);
@@ -271,8 +281,8 @@ mod tests {
     fn the_order_of_rows_is_no_change_and_everything_else_is() {
         let state = |first: &str, second: &str, macs: &[&str]| {
             let rows = vec![subscriber(first, Some("p"), &[]), subscriber(second, Some("p"), macs)];
-            let desired = compile(vec![nas("10.0.0.1/32", "s")], rows);
-            hash(&desired.nas, &desired.subscribers)
+            let desired = compile(vec![nas("10.0.0.1/32", "s")], rows, Vec::new());
+            hash(&desired.nas, &desired)
         };
         let (one, two) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
         assert_eq!(state("a", "b", &[]), state("b", "a", &[]));
@@ -286,9 +296,12 @@ mod tests {
         let desired = compile(
             vec![nas("10.0.0.1/32", "s")],
             vec![subscriber("amina", Some("p"), &["02:00:00:00:00:01"])],
+            vec!["wisp.example".to_owned()],
         );
-        let json = serde_json::to_vec(&desired).unwrap();
-        let want = token::hex(Sha256::digest(json).as_slice());
-        assert_eq!(hash(&desired.nas, &desired.subscribers), want);
+        for desired in [Desired { realms: Vec::new(), ..desired.clone() }, desired] {
+            let json = serde_json::to_vec(&desired).unwrap();
+            let want = token::hex(Sha256::digest(json).as_slice());
+            assert_eq!(hash(&desired.nas, &desired), want);
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! SQL of the desired state: the rows that it is made of, and its revision.
 
+use std::num::NonZeroU32;
+
 use ipnetwork::IpNetwork;
 use shared::{
     id::{EdgeId, NasId, SubscriberId, SubscriptionId, TenantId},
-    net::Prefix,
+    net::{Prefix, Vlan},
     rate::{Kbps, Shape},
     wire::latest::desired::{Enforce, Nas, Pointer, Require, Subscriber, Vendor},
 };
@@ -42,6 +44,11 @@ struct NasRow {
     enforce: String,
     vendor: String,
     require_message_authenticator: bool,
+    learn_message_authenticator: bool,
+    requests_per_second: Option<i32>,
+    dynauth_port: i32,
+    tls_name: Option<String>,
+    reply: Vec<String>,
 }
 
 struct SubscriberRow {
@@ -50,11 +57,16 @@ struct SubscriberRow {
     username: String,
     password_sealed: Option<Vec<u8>>,
     static_ip: Option<IpNetwork>,
+    delegated_prefix: Option<IpNetwork>,
     macs: Vec<String>,
     down_kbps: i32,
     up_kbps: i32,
     max_devices: i16,
     idle_timeout_seconds: Option<i32>,
+    pool: Option<String>,
+    filter: Option<String>,
+    policy: Option<String>,
+    vlan: Option<i16>,
 }
 
 impl Wishes<'_> {
@@ -118,7 +130,8 @@ impl Wishes<'_> {
         let rows = sqlx::query_as!(
             NasRow,
             "SELECT id, edge_id, name, address::inet AS \"address!\", secret_sealed, enforce, \
-                    vendor, require_message_authenticator \
+                    vendor, require_message_authenticator, learn_message_authenticator, \
+                    requests_per_second, dynauth_port, tls_name, reply \
                FROM nas \
               WHERE tenant_id = $1 AND NOT disabled AND ($2::uuid IS NULL OR edge_id = $2)",
             self.tenant.as_uuid(),
@@ -147,16 +160,43 @@ impl Wishes<'_> {
             vendor: match row.vendor.as_str() {
                 "standard" => Vendor::Standard,
                 "mikrotik" => Vendor::Mikrotik,
+                "chillispot" => Vendor::Chillispot,
+                "cisco" => Vendor::Cisco,
+                "ubiquiti" => Vendor::Ubiquiti,
+                "cambium" => Vendor::Cambium,
+                "canopy" => Vendor::Canopy,
+                "aruba" => Vendor::Aruba,
+                "omada" => Vendor::Omada,
+                "huawei" => Vendor::Huawei,
                 _ => return Err(corrupt("vendor").into()),
             },
-            require_message_authenticator: if row.require_message_authenticator {
-                Require::Yes
-            } else {
-                Require::No
+            require_message_authenticator: match (
+                row.require_message_authenticator,
+                row.learn_message_authenticator,
+            ) {
+                (false, _) => Require::No,
+                (true, false) => Require::Yes,
+                (true, true) => Require::Auto,
             },
+            requests_per_second: row
+                .requests_per_second
+                .and_then(|rate| NonZeroU32::new(u32::try_from(rate).ok()?)),
+            dynauth_port: u16::try_from(row.dynauth_port).map_err(|_| corrupt("dynauth_port"))?,
+            tls_name: row.tls_name,
+            reply: row.reply,
             ..Nas::new(row.name, address, secret)
         };
         Ok((EdgeId::from_uuid(row.edge_id), nas))
+    }
+
+    /// What the tenant's logins may carry.
+    #[tracing::instrument(name = "db.tenant.realms", skip_all, err)]
+    pub(super) async fn realms(&mut self) -> Result<Vec<String>, StoreError> {
+        let row =
+            sqlx::query!("SELECT realms FROM tenant WHERE tenant_id = $1", self.tenant.as_uuid())
+                .fetch_one(&mut *self.conn)
+                .await?;
+        Ok(row.realms)
     }
 
     /// Who may be on-line: a live subscription, and an account that is not closed.
@@ -165,12 +205,13 @@ impl Wishes<'_> {
         let rows = sqlx::query_as!(
             SubscriberRow,
             "SELECT who.id, what.id AS subscription_id, who.username, who.password_sealed, \
-                    who.static_ip, \
+                    who.static_ip, who.delegated_prefix, \
                     ARRAY (SELECT mac FROM subscriber_device AS device \
                             WHERE device.tenant_id = who.tenant_id \
                               AND device.subscriber_id = who.id) AS \"macs!\", \
                     version.down_kbps, version.up_kbps, version.max_devices, \
-                    version.idle_timeout_seconds \
+                    version.idle_timeout_seconds, version.pool, version.filter, \
+                    version.policy, version.vlan \
                FROM subscriber AS who \
                JOIN subscription AS what \
                  ON what.tenant_id = who.tenant_id AND what.subscriber_id = who.id \
@@ -212,6 +253,21 @@ impl Wishes<'_> {
                 .collect::<Result<_, _>>()
                 .map_err(|_| corrupt("subscriber_device", "mac"))?,
             static_ip: row.static_ip.map(|network| network.ip()),
+            pool: row.pool,
+            delegated_prefix: row
+                .delegated_prefix
+                .map(|network| network.to_string().parse())
+                .transpose()
+                .map_err(|_| corrupt("subscriber", "delegated_prefix"))?,
+            vlan: row
+                .vlan
+                .map(|vlan| {
+                    let vlan = u16::try_from(vlan).ok().and_then(Vlan::new);
+                    vlan.ok_or_else(|| corrupt("plan_version", "vlan"))
+                })
+                .transpose()?,
+            filter: row.filter,
+            policy: row.policy,
             ..Subscriber::new(row.username, shape)
         })
     }

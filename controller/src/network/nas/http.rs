@@ -1,16 +1,22 @@
 //! `/api/network/nas`.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{FromRef, State},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use shared::{
     id::{EdgeId, NasId, NasKind},
     net::Prefix,
+    wire::latest::desired::Require,
 };
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, OneOf, Schema, Type},
+};
 use utoipa_axum::routes;
 
 use super::{Enforce, Nas, NasChange, NasError, Nases, NewNas, Vendor};
@@ -21,7 +27,7 @@ use crate::{
         Query, Versioned,
     },
     operators::Role,
-    words::{Name, RadiusSecret},
+    words::{Change, DnsName, Name, Pair, RadiusSecret},
 };
 
 pub fn routes<S>() -> Guarded<S>
@@ -104,13 +110,34 @@ struct NasBody {
     secret: RadiusSecret,
     enforce: Option<Enforce>,
     vendor: Option<Vendor>,
-    /// `false` opens the door of CVE-2024-3596: for a NAS that cannot do better.
-    #[serde(default = "yes")]
-    require_message_authenticator: bool,
+    /// `false` opens the door of CVE-2024-3596: for a NAS that cannot do better. `"auto"`: from
+    /// the first time on that the NAS has sent one.
+    #[serde(default)]
+    #[schema(schema_with = require)]
+    require_message_authenticator: Require,
+    /// What this NAS may ask in a second, on average.
+    #[schema(value_type = Option<u32>)]
+    requests_per_second: Option<RequestsPerSecond>,
+    /// Where it takes Disconnect- and CoA-Requests (UDP); 0: nowhere.
+    #[serde(default = "dynauth_port")]
+    dynauth_port: u16,
+    /// With RADIUS over TLS: the name in its certificate.
+    tls_name: Option<DnsName>,
+    /// Attributes of every Access-Accept to it.
+    #[serde(default)]
+    #[schema(example = json!(["Filter-Id = gold"]))]
+    reply: Replies,
 }
 
-const fn yes() -> bool {
-    true
+/// RFC 5176 §5.
+const fn dynauth_port() -> u16 {
+    3799
+}
+
+fn require() -> Schema {
+    let auto = Object::builder().schema_type(Type::String).enum_values(Some(["auto"]));
+    let either = Object::builder().schema_type(Type::Boolean);
+    OneOf::builder().item(either).item(auto).build().into()
 }
 
 impl From<NasBody> for NewNas {
@@ -123,9 +150,44 @@ impl From<NasBody> for NewNas {
             enforce: body.enforce.unwrap_or(Enforce::Nas),
             vendor: body.vendor.unwrap_or(Vendor::Standard),
             require_message_authenticator: body.require_message_authenticator,
+            requests_per_second: body.requests_per_second.map(|rate| rate.0),
+            dynauth_port: body.dynauth_port,
+            tls_name: body.tls_name,
+            reply: body.reply.0,
         }
     }
 }
+
+/// Fits the database's `int`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RequestsPerSecond(NonZeroU32);
+
+impl<'de> Deserialize<'de> for RequestsPerSecond {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rate = NonZeroU32::deserialize(deserializer)?;
+        if rate.get() > i32::MAX.cast_unsigned() {
+            return Err(D::Error::custom("expected 1 to 2147483647"));
+        }
+        Ok(Self(rate))
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(value_type = Vec<String>)]
+struct Replies(Vec<Pair>);
+
+impl<'de> Deserialize<'de> for Replies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = Vec::<Pair>::deserialize(deserializer)?;
+        if pairs.len() > REPLIES_MAX {
+            return Err(D::Error::custom("expected at most 32 attributes"));
+        }
+        Ok(Self(pairs))
+    }
+}
+
+/// Of some octets each, beside what a plan needs, in a packet of 4096.
+const REPLIES_MAX: usize = 32;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,7 +200,16 @@ struct NasChangeBody {
     secret: Option<RadiusSecret>,
     enforce: Option<Enforce>,
     vendor: Option<Vendor>,
-    require_message_authenticator: Option<bool>,
+    #[schema(schema_with = require)]
+    require_message_authenticator: Option<Require>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    requests_per_second: Change<RequestsPerSecond>,
+    dynauth_port: Option<u16>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    tls_name: Change<DnsName>,
+    reply: Option<Replies>,
     disabled: Option<bool>,
 }
 
@@ -152,6 +223,10 @@ impl From<NasChangeBody> for NasChange {
             enforce: body.enforce,
             vendor: body.vendor,
             require_message_authenticator: body.require_message_authenticator,
+            requests_per_second: body.requests_per_second.map(|rate| rate.0),
+            dynauth_port: body.dynauth_port,
+            tls_name: body.tls_name,
+            reply: body.reply.map(|replies| replies.0),
             disabled: body.disabled,
         }
     }
@@ -169,7 +244,13 @@ struct NasView {
     address: Prefix,
     enforce: Enforce,
     vendor: Vendor,
-    require_message_authenticator: bool,
+    #[schema(schema_with = require)]
+    require_message_authenticator: Require,
+    #[schema(value_type = Option<u32>)]
+    requests_per_second: Option<NonZeroU32>,
+    dynauth_port: u16,
+    tls_name: Option<DnsName>,
+    reply: Vec<Pair>,
     disabled: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -185,6 +266,10 @@ impl From<Nas> for NasView {
             enforce: nas.enforce,
             vendor: nas.vendor,
             require_message_authenticator: nas.require_message_authenticator,
+            requests_per_second: nas.requests_per_second,
+            dynauth_port: nas.dynauth_port,
+            tls_name: nas.tls_name,
+            reply: nas.reply,
             disabled: nas.disabled,
             created_at: nas.created_at,
         }

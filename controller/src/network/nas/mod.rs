@@ -3,11 +3,14 @@
 pub mod http;
 mod store;
 
+use std::num::NonZeroU32;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{
     id::{EdgeId, NasId, TenantId},
     net::Prefix,
+    wire::latest::desired::Require,
 };
 use uuid::Uuid;
 
@@ -18,7 +21,7 @@ use crate::{
     edges::LookAgain,
     idempotency::{self, Claim, ClaimError, Key, Made},
     seal::{Place, Seal},
-    words::{Name, RadiusSecret, choices},
+    words::{Change, DnsName, Name, Pair, RadiusSecret, choices},
 };
 
 choices! {
@@ -32,7 +35,18 @@ choices! {
 }
 choices! {
     /// Whose words replies speak.
-    Vendor { Standard = "standard", Mikrotik = "mikrotik", }
+    Vendor {
+        Standard = "standard",
+        Mikrotik = "mikrotik",
+        Chillispot = "chillispot",
+        Cisco = "cisco",
+        Ubiquiti = "ubiquiti",
+        Cambium = "cambium",
+        Canopy = "canopy",
+        Aruba = "aruba",
+        Omada = "omada",
+        Huawei = "huawei",
+    }
 }
 
 /// A NAS. Its secret is not part of it: it is sealed in the row, and opened for its edge only.
@@ -44,7 +58,13 @@ pub struct Nas {
     pub address: Prefix,
     pub enforce: Enforce,
     pub vendor: Vendor,
-    pub require_message_authenticator: bool,
+    pub require_message_authenticator: Require,
+    pub requests_per_second: Option<NonZeroU32>,
+    /// 0: it takes no Disconnect- and CoA-Requests.
+    pub dynauth_port: u16,
+    pub tls_name: Option<DnsName>,
+    /// Of every Access-Accept to it.
+    pub reply: Vec<Pair>,
     pub disabled: bool,
     pub version: i64,
     pub created_at: Timestamp,
@@ -56,6 +76,8 @@ impl Nas {
             "edge": self.edge, "name": self.name, "address": self.address,
             "enforce": self.enforce, "vendor": self.vendor,
             "require_message_authenticator": self.require_message_authenticator,
+            "requests_per_second": self.requests_per_second, "dynauth_port": self.dynauth_port,
+            "tls_name": self.tls_name, "reply": self.reply,
             "disabled": self.disabled,
         })
     }
@@ -69,7 +91,11 @@ pub struct NewNas {
     pub secret: RadiusSecret,
     pub enforce: Enforce,
     pub vendor: Vendor,
-    pub require_message_authenticator: bool,
+    pub require_message_authenticator: Require,
+    pub requests_per_second: Option<NonZeroU32>,
+    pub dynauth_port: u16,
+    pub tls_name: Option<DnsName>,
+    pub reply: Vec<Pair>,
 }
 
 /// What is absent stays.
@@ -81,7 +107,11 @@ pub struct NasChange {
     pub secret: Option<RadiusSecret>,
     pub enforce: Option<Enforce>,
     pub vendor: Option<Vendor>,
-    pub require_message_authenticator: Option<bool>,
+    pub require_message_authenticator: Option<Require>,
+    pub requests_per_second: Change<NonZeroU32>,
+    pub dynauth_port: Option<u16>,
+    pub tls_name: Change<DnsName>,
+    pub reply: Option<Vec<Pair>>,
     pub disabled: Option<bool>,
 }
 
@@ -164,6 +194,10 @@ impl Nases {
             enforce: new.enforce,
             vendor: new.vendor,
             require_message_authenticator: new.require_message_authenticator,
+            requests_per_second: new.requests_per_second,
+            dynauth_port: new.dynauth_port,
+            tls_name: new.tls_name,
+            reply: new.reply,
             disabled: false,
             version: 1,
             created_at: clock::now(),
@@ -193,6 +227,10 @@ impl Nases {
         after.vendor = change.vendor.unwrap_or(after.vendor);
         after.require_message_authenticator =
             change.require_message_authenticator.unwrap_or(after.require_message_authenticator);
+        after.requests_per_second = change.requests_per_second.over(after.requests_per_second);
+        after.dynauth_port = change.dynauth_port.unwrap_or(after.dynauth_port);
+        after.tls_name = change.tls_name.over(after.tls_name);
+        after.reply = change.reply.unwrap_or(after.reply);
         after.disabled = change.disabled.unwrap_or(after.disabled);
         if !store::update(&mut tx, actor.tenant, &after, version).await? {
             return Err(NasError::Stale);

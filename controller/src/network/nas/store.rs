@@ -1,15 +1,21 @@
 //! The table `nas`.
 
+use std::num::NonZeroU32;
+
 use ipnetwork::IpNetwork;
 use jiff_sqlx::ToSqlx as _;
 use shared::{
     id::{EdgeId, NasId, TenantId},
     net::Prefix,
+    wire::latest::desired::Require,
 };
 use uuid::Uuid;
 
 use super::Nas;
-use crate::db::{Cell, StoreError, Tx, one};
+use crate::{
+    db::{Cell, StoreError, Tx, one},
+    words::{DnsName, Pair},
+};
 
 pub(super) async fn insert(
     tx: &mut Tx,
@@ -19,8 +25,9 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO nas (tenant_id, id, edge_id, name, address, secret_sealed, enforce, vendor,
-           require_message_authenticator, disabled, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+           require_message_authenticator, disabled, created_at, learn_message_authenticator,
+           requests_per_second, dynauth_port, tls_name, reply)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         tenant.as_uuid(),
         nas.id.as_uuid(),
         nas.edge.as_uuid(),
@@ -29,9 +36,14 @@ pub(super) async fn insert(
         secret_sealed,
         nas.enforce.as_str(),
         nas.vendor.as_str(),
-        nas.require_message_authenticator,
+        nas.require_message_authenticator != Require::No,
         nas.disabled,
         nas.created_at.to_sqlx() as _,
+        nas.require_message_authenticator == Require::Auto,
+        per_second(nas)?,
+        i32::from(nas.dynauth_port),
+        nas.tls_name.as_ref().map(DnsName::as_str),
+        &reply(nas),
     )
     .execute(&mut **tx)
     .await?;
@@ -47,6 +59,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, edge_id, name, address, enforce, vendor, require_message_authenticator,
+                  learn_message_authenticator, requests_per_second, dynauth_port, tls_name, reply,
                   disabled, version, created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM nas
             WHERE tenant_id = $1 AND id > $2
@@ -69,6 +82,7 @@ pub(super) async fn find(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, edge_id, name, address, enforce, vendor, require_message_authenticator,
+                  learn_message_authenticator, requests_per_second, dynauth_port, tls_name, reply,
                   disabled, version, created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM nas
             WHERE tenant_id = $1 AND id = $2"#,
@@ -90,7 +104,9 @@ pub(super) async fn update(
     let done = sqlx::query!(
         "UPDATE nas
             SET edge_id = $4, name = $5, address = $6, enforce = $7, vendor = $8,
-                require_message_authenticator = $9, disabled = $10, version = version + 1
+                require_message_authenticator = $9, disabled = $10,
+                learn_message_authenticator = $11, requests_per_second = $12, dynauth_port = $13,
+                tls_name = $14, reply = $15, version = version + 1
           WHERE tenant_id = $1 AND id = $2 AND version = $3",
         tenant.as_uuid(),
         nas.id.as_uuid(),
@@ -100,8 +116,13 @@ pub(super) async fn update(
         network(nas)?,
         nas.enforce.as_str(),
         nas.vendor.as_str(),
-        nas.require_message_authenticator,
+        nas.require_message_authenticator != Require::No,
         nas.disabled,
+        nas.require_message_authenticator == Require::Auto,
+        per_second(nas)?,
+        i32::from(nas.dynauth_port),
+        nas.tls_name.as_ref().map(DnsName::as_str),
+        &reply(nas),
     )
     .execute(&mut **tx)
     .await?;
@@ -131,6 +152,16 @@ fn network(nas: &Nas) -> Result<IpNetwork, StoreError> {
     IpNetwork::new(address.address(), address.bits()).map_err(|_| at.corrupt("address"))
 }
 
+fn per_second(nas: &Nas) -> Result<Option<i32>, StoreError> {
+    let at = Cell { table: "nas", row: *nas.id.as_uuid() };
+    let rate = nas.requests_per_second.map(|rate| i32::try_from(rate.get()));
+    rate.transpose().map_err(|_| at.corrupt("requests_per_second"))
+}
+
+fn reply(nas: &Nas) -> Vec<String> {
+    nas.reply.iter().map(Pair::to_string).collect()
+}
+
 /// The row as Postgres returns it.
 struct Row {
     id: Uuid,
@@ -140,9 +171,23 @@ struct Row {
     enforce: String,
     vendor: String,
     require_message_authenticator: bool,
+    learn_message_authenticator: bool,
+    requests_per_second: Option<i32>,
+    dynauth_port: i32,
+    tls_name: Option<String>,
+    reply: Vec<String>,
     disabled: bool,
     version: i64,
     created_at: jiff_sqlx::Timestamp,
+}
+
+/// Two columns, of which the second came later.
+const fn require(required: bool, learnt: bool) -> Require {
+    match (required, learnt) {
+        (false, _) => Require::No,
+        (true, false) => Require::Yes,
+        (true, true) => Require::Auto,
+    }
 }
 
 impl TryFrom<Row> for Nas {
@@ -158,7 +203,24 @@ impl TryFrom<Row> for Nas {
             address: address.ok_or_else(|| at.corrupt("address"))?,
             enforce: at.parse("enforce", &row.enforce)?,
             vendor: at.parse("vendor", &row.vendor)?,
-            require_message_authenticator: row.require_message_authenticator,
+            require_message_authenticator: require(
+                row.require_message_authenticator,
+                row.learn_message_authenticator,
+            ),
+            requests_per_second: row
+                .requests_per_second
+                .map(|rate| {
+                    let rate = at.number("requests_per_second", rate.into())?;
+                    NonZeroU32::new(rate).ok_or_else(|| at.corrupt("requests_per_second"))
+                })
+                .transpose()?,
+            dynauth_port: at.number("dynauth_port", row.dynauth_port.into())?,
+            tls_name: at.maybe("tls_name", row.tls_name.as_deref())?,
+            reply: row
+                .reply
+                .iter()
+                .map(|pair| at.parse("reply", pair))
+                .collect::<Result<_, _>>()?,
             disabled: row.disabled,
             version: row.version,
             created_at: row.created_at.to_jiff(),
