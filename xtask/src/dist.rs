@@ -49,6 +49,7 @@ const PACKAGES: [Package; 2] = [
             ("kennet-edge.service", "usr/lib/systemd/system/kennet-edge.service"),
             ("kennet.sysusers.conf", "usr/lib/sysusers.d/kennet-edge.conf"),
             ("kennet.tmpfiles.conf", "usr/lib/tmpfiles.d/kennet-edge.conf"),
+            ("desired.toml", "usr/share/doc/kennet-edge/desired.toml"),
             ("edge.toml", "usr/share/doc/kennet-edge/edge.toml"),
         ],
         settings: &[],

@@ -111,6 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn the_annotated_example_is_a_desired_state() {
+        let text = include_str!("../../../systemd/desired.toml");
+        let snapshot = parse(Path::new("desired.toml"), text).unwrap();
+        assert!(snapshot.identified("WISP.EXAMPLE\\amina").is_some());
+        // What stands there as a choice is right, too.
+        let others = text.replace("# tls_name", "tls_name").replace("# pool", "pool");
+        parse(Path::new("desired.toml"), &others).unwrap();
+    }
+
+    #[test]
     fn a_fault_is_named_with_the_file_and_the_key() {
         let cases = [
             (LAB.replace("max_sessions", "max_session"), "unknown key `subscriber.0.max_session`"),
