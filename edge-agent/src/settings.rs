@@ -412,6 +412,8 @@ mod tests {
         let uplink = settings.uplink.unwrap();
         assert_eq!(uplink.secret.unwrap().expose(), "hunter2");
         assert_eq!(settings.desired.unwrap().file, folder.path().join("desired.toml"));
+        let tls = settings.radius.unwrap().tls.unwrap();
+        assert_eq!(tls.client_ca, folder.path().join("ca.pem"));
         std::fs::write(folder.path().join("edge.secret"), "\n").unwrap();
         let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
         assert!(fault.contains("is empty"), "{fault}");

@@ -39,6 +39,13 @@ fn the_edge_says_what_is_wrong_with_its_settings() -> Result<()> {
         ("a bad address", "127.0.0.1:1812", "127.0.0.1", &["auth", "socket address"]),
         ("a missing interface", "\"lan0\"", "\"lan9\"", &["dataplane.lan", "lan9", "lan0"]),
         ("an unreadable secret", "\"secret\"", "\"secrte\"", &["uplink.secret_file", "secrte"]),
+        (
+            "an unreadable certificate",
+            "[radius]",
+            "[radius]\ntls = { listen = \"127.0.0.1:2083\", cert = \"no.pem\", \
+             key = \"no.key\", client_ca = \"no.pem\" }",
+            &["radius.tls.cert", "no.pem"],
+        ),
         ("no broker's URL", "mqtt://", "http://", &["uplink.url", "mqtts://", "mqtt://"]),
         ("no edge id", id, "edge-7", &["edge", "edge-7"]),
     ] {

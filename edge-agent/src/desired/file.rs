@@ -127,6 +127,10 @@ mod tests {
             (LAB.replace("127.0.0.0/8", "127.0.0.1/8"), "127.0.0.0/8 is the network"),
             (LAB.replace("= 10000\n", "= 0\n"), "down_kbps"),
             (LAB.replace("\"127.0.0.1\"", "\"127.0.0.0/8\""), "two NASes have the address"),
+            (
+                LAB.replace("name = \"lab\"", "name = \"lab\"\ntls_name = \"NAS.example\""),
+                "two NASes have the tls_name `nas.example`: `lab` and `here`",
+            ),
             (LAB.replace("\"other\"", "\"\""), "NAS `here` has an empty secret"),
             (LAB.replace("\"02:00:00:00:00:01\"", "\"02:00\""), "a MAC address like"),
             (LAB.replace("mikrotik", "mikrotick"), "mikrotik"),

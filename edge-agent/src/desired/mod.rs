@@ -31,6 +31,8 @@ pub struct Snapshot {
 pub enum Contradiction {
     #[error("two NASes have the address {address}: `{first}` and `{second}`")]
     NasTwice { address: shared::net::Prefix, first: String, second: String },
+    #[error("two NASes have the tls_name `{name}`: `{first}` and `{second}`")]
+    TlsNameTwice { name: String, first: String, second: String },
     #[error("NAS `{0}` has an empty secret")]
     NoSecret(String),
     #[error("two subscribers have the username `{0}`")]
@@ -58,6 +60,17 @@ impl Snapshot {
             if let Some(other) = nas.iter().find(|other| other.address == one.address) {
                 return Err(Contradiction::NasTwice {
                     address: one.address,
+                    first: other.name.clone(),
+                    second: one.name,
+                });
+            }
+            if let Some(name) = &one.tls_name
+                && let Some(other) = nas.iter().find(|other| {
+                    other.tls_name.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name))
+                })
+            {
+                return Err(Contradiction::TlsNameTwice {
+                    name: name.clone(),
                     first: other.name.clone(),
                     second: one.name,
                 });

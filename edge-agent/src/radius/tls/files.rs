@@ -45,6 +45,8 @@ pub enum TlsError {
 /// RFC 9325 wants it, and no connection without a certificate of `client_ca`.
 pub(super) fn load(settings: &RadiusTls) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
+    let certificate = certificates("cert", &settings.cert)?;
+    let key = private_key(&settings.key)?;
     let mut roots = RootCertStore::empty();
     for authority in certificates("client_ca", &settings.client_ca)? {
         roots
@@ -59,7 +61,7 @@ pub(super) fn load(settings: &RadiusTls) -> Result<Arc<ServerConfig>, TlsError> 
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(TlsError::Setup)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates("cert", &settings.cert)?, private_key(&settings.key)?)
+        .with_single_cert(certificate, key)
         .map_err(|source| TlsError::Pair {
             cert: settings.cert.clone(),
             key: settings.key.clone(),
