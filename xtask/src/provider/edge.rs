@@ -49,6 +49,8 @@ pub enum Orders<'a> {
 pub struct Live {
     pub session: String,
     pub username: String,
+    /// What the NAS calls it; empty as long as it has said nothing of it.
+    pub acct_session_id: String,
     pub down_kbps: u64,
     pub up_kbps: u64,
     pub passed: Counters,
@@ -144,6 +146,7 @@ impl Live {
         Ok(Self {
             session: text(value, "/session")?,
             username: text(value, "/username")?,
+            acct_session_id: text(value, "/acct_session_id")?,
             down_kbps: number(value, "/down_kbps")?,
             up_kbps: number(value, "/up_kbps")?,
             passed: counters(value, "/passed")?,

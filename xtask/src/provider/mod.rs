@@ -31,6 +31,7 @@ pub mod controller;
 pub mod edge;
 pub mod http;
 pub mod radclient;
+pub mod radsecproxy;
 pub mod traffic;
 pub mod visit;
 pub mod wired;

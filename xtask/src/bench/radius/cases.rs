@@ -5,10 +5,12 @@ use std::{path::Path, time::Duration};
 use anyhow::Result;
 
 use super::{
+    HERE,
     certificates::Certificates,
     eap::{EapLoad, Method, Plan, Version},
     echo,
     freeradius::{self, Store, Threads},
+    least,
     load::Load,
     measured::Measured,
     peers::Peer,
@@ -39,6 +41,8 @@ pub(super) enum Work {
 pub(super) enum Server {
     Edge,
     FreeRadius(Store, Threads),
+    /// What only the protocol takes.
+    Least,
     /// Many datagrams with one call, or one.
     BatchedEcho,
     Echo,
@@ -47,7 +51,8 @@ pub(super) enum Server {
 const ONE: Server = Server::FreeRadius(Store::Files, Threads::One);
 const POOL: Server = Server::FreeRadius(Store::Files, Threads::Pool);
 
-const WITH_ECHO: &[Server] = &[Server::Edge, ONE, POOL, Server::BatchedEcho, Server::Echo];
+const WITH_ECHO: &[Server] =
+    &[Server::Edge, ONE, POOL, Server::Least, Server::BatchedEcho, Server::Echo];
 const BOTH: &[Server] = &[Server::Edge, ONE, POOL];
 const SQL: &[Server] = &[
     Server::Edge,
@@ -68,7 +73,7 @@ const fn packets(kind: Kind, ports: usize, outstanding_per_port: usize) -> Work 
 }
 
 const fn eap(method: Method, version: Version) -> Work {
-    Work::Eap(Plan { method, version, resumes: false, peers: 32 })
+    Work::Eap(Plan { method, version, resumes: false, abandons: false, peers: 32 })
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -102,6 +107,7 @@ pub(super) const CASES: &[Case] = &[
             method: Method::Peap,
             version: Version::Tls12,
             resumes: true,
+            abandons: false,
             peers: 32,
         }),
         servers: BOTH,
@@ -138,6 +144,7 @@ impl Server {
             Self::FreeRadius(Store::Detail, Threads::Pool) => "freeradius, detail",
             Self::FreeRadius(Store::Sql, Threads::One) => "freeradius -s, SQL",
             Self::FreeRadius(Store::Sql, Threads::Pool) => "freeradius, SQL",
+            Self::Least => "the least",
             Self::BatchedEcho => "udp echo, batched",
             Self::Echo => "udp echo",
         }
@@ -155,8 +162,9 @@ impl Server {
             Self::FreeRadius(store, threads) => {
                 freeradius::start(store, threads, resumes, certificates)
             }
-            Self::BatchedEcho => Peer::echo(echo::batched),
-            Self::Echo => Peer::echo(echo::one_by_one),
+            Self::Least => Peer::thread(least::serve),
+            Self::BatchedEcho => Peer::thread(echo::batched),
+            Self::Echo => Peer::thread(echo::one_by_one),
         }
     }
 
@@ -186,13 +194,13 @@ impl Generator {
                     Kind::Accounting => peer.acct,
                 };
                 let mut load =
-                    Load::new(to, kind, (ports, outstanding_per_port), server.is_echo())?;
+                    Load::new(HERE, to, kind, (ports, outstanding_per_port), server.is_echo())?;
                 load.wait_for_server()?;
                 load.at(per_second);
                 Ok(Self::Packets(load))
             }
             Work::Eap(plan) => {
-                let mut load = EapLoad::new(peer.auth, plan, certificates)?;
+                let mut load = EapLoad::new(HERE, peer.auth, plan, certificates)?;
                 load.wait_for_server()?;
                 Ok(Self::Eap(load))
             }

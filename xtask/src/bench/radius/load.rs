@@ -2,7 +2,7 @@
 
 use std::{
     io::ErrorKind,
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -49,7 +49,9 @@ const VERIFIED: u64 = 32;
 const REQUESTS: usize = SUBSCRIBERS.next_multiple_of(256);
 
 impl Load {
+    /// The NAS has the address `from`.
     pub(super) fn new(
+        from: Ipv4Addr,
         to: SocketAddr,
         kind: Kind,
         (ports, outstanding): (usize, usize),
@@ -57,7 +59,7 @@ impl Load {
     ) -> Result<Self> {
         ensure!(outstanding <= 128, "too many outstanding requests for 256 identifiers");
         let port = |at: usize| {
-            let socket = UdpSocket::bind("127.0.0.1:0").context("cannot bind a socket")?;
+            let socket = UdpSocket::bind((from, 0)).context("cannot bind a socket")?;
             socket.connect(to).with_context(|| format!("cannot connect to {to}"))?;
             socket.set_nonblocking(true)?;
             // Each begins with other subscribers.

@@ -1,4 +1,5 @@
-//! `cargo xtask bench radius`: the RADIUS server beside FreeRADIUS and a plain UDP echo.
+//! `cargo xtask bench radius`: the RADIUS server beside FreeRADIUS, the least that a server must do
+//! ([`least`]) and a plain UDP echo.
 //!
 //! Servers on the first core, load on the second ([`load`], [`eap`]). [`cases`] says what is
 //! measured; all servers of a case run at once and take turns, round by round, so that what else
@@ -7,6 +8,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -32,6 +34,7 @@ mod certificates;
 mod eap;
 mod echo;
 mod freeradius;
+mod least;
 mod load;
 mod measured;
 mod memory;
@@ -41,6 +44,10 @@ mod request;
 
 const SECRET: &str = "a secret of the bench";
 const SUBSCRIBERS: usize = 10_000;
+
+/// The address of the NAS, and of one that misbehaves.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const CROWD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;

@@ -1,5 +1,5 @@
 //! The servers, each on one core with all that it needs: ours, FreeRADIUS
-//! ([`super::freeradius`]), and an echo that does nothing else.
+//! ([`super::freeradius`]), and threads that do next to nothing.
 
 use std::{
     fmt::Write as _,
@@ -21,7 +21,7 @@ use nix::unistd::{SysconfVar, gettid, sysconf};
 use tempfile::TempDir;
 
 use super::{
-    SECRET, SERVER_CORE, SUBSCRIBERS,
+    CROWD, HERE, SECRET, SERVER_CORE, SUBSCRIBERS,
     certificates::Certificates,
     pin,
     postgres::Postgres,
@@ -67,8 +67,9 @@ impl Peer {
             certificates.ca.display(),
         );
         let mut desired = format!(
-            "[[nas]]\nname = \"bench\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
-             enforce = \"nas\"\nvendor = \"mikrotik\"\nrequests_per_second = 1000000\n"
+            "[[nas]]\nname = \"bench\"\naddress = \"{HERE}\"\nsecret = \"{SECRET}\"\n\
+             enforce = \"nas\"\nvendor = \"mikrotik\"\nrequests_per_second = 1000000\n\
+             [[nas]]\nname = \"crowd\"\naddress = \"{CROWD}\"\nsecret = \"{SECRET}\"\n"
         );
         for at in 0..SUBSCRIBERS {
             writeln!(
@@ -110,8 +111,8 @@ impl Peer {
         Ok(Self { auth, acct, running: Running::Process(guard, folder), database })
     }
 
-    /// Sends every datagram back: the least that a server can do.
-    pub(super) fn echo(serve: fn(&UdpSocket, &AtomicBool) -> nix::Result<()>) -> Result<Self> {
+    /// A thread of our own.
+    pub(super) fn thread(serve: fn(&UdpSocket, &AtomicBool) -> nix::Result<()>) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let address = socket.local_addr()?;
@@ -122,7 +123,7 @@ impl Peer {
             let _nobody_waits_when_it_failed = send_id.send(pin(SERVER_CORE).map(|()| gettid()));
             serve(&socket, &stopped).map_err(Into::into)
         });
-        let id = id.recv().context("the echo did not start")??;
+        let id = id.recv().context("it did not start")??;
         let stat = format!("/proc/self/task/{id}/stat").into();
         let running = Running::Thread { stop, thread, stat };
         Ok(Self { auth: address, acct: address, running, database: None })
@@ -151,7 +152,7 @@ impl Peer {
     pub(super) fn folder(&self) -> Result<&Path> {
         match &self.running {
             Running::Process(_, folder) => Ok(folder.path()),
-            Running::Thread { .. } => bail!("an echo has no settings"),
+            Running::Thread { .. } => bail!("a thread has no settings"),
         }
     }
 
@@ -172,8 +173,8 @@ impl Peer {
             Running::Thread { stop, thread, .. } => {
                 stop.store(true, Ordering::Relaxed);
                 match thread.join() {
-                    Ok(ended) => ended.context("the echo failed")?,
-                    Err(_) => bail!("the echo panicked"),
+                    Ok(ended) => ended.context("it failed")?,
+                    Err(_) => bail!("it panicked"),
                 }
             }
         }

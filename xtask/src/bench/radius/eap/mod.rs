@@ -3,7 +3,7 @@
 
 use std::{
     io::ErrorKind,
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) version: Version,
     /// Whether TLS sessions are resumed after the first time.
     pub(super) resumes: bool,
+    /// Whether the peers go away when the server has shown its certificate.
+    pub(super) abandons: bool,
     /// So many peers at once.
     pub(super) peers: usize,
 }
@@ -73,6 +75,7 @@ struct Conversation {
     peer: Peer,
     subscriber: usize,
     was_let_in: bool,
+    challenges: u32,
     began: Instant,
     sent: Instant,
     id: u8,
@@ -87,8 +90,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const EAP_MESSAGE_MAX: usize = 253;
 
 impl EapLoad {
-    pub(super) fn new(to: SocketAddr, plan: Plan, certificates: &Certificates) -> Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0").context("cannot bind a socket")?;
+    /// The NAS has the address `from`.
+    pub(super) fn new(
+        from: Ipv4Addr,
+        to: SocketAddr,
+        plan: Plan,
+        certificates: &Certificates,
+    ) -> Result<Self> {
+        let socket = UdpSocket::bind((from, 0)).context("cannot bind a socket")?;
         socket.connect(to).with_context(|| format!("cannot connect to {to}"))?;
         socket.set_nonblocking(true)?;
         let server = ServerName::try_from(SERVER)?;
@@ -109,6 +118,7 @@ impl EapLoad {
                 peer,
                 subscriber,
                 was_let_in: false,
+                challenges: 0,
                 began: now,
                 sent: now,
                 id: 0,
@@ -148,6 +158,11 @@ impl EapLoad {
             Some(error) => Err(error.context("nobody was let in within 20 s")),
             None => bail!("nobody was let in within 20 s"),
         }
+    }
+
+    /// How many were let in, or have gone away, in the last run.
+    pub(super) const fn finished(&self) -> u64 {
+        self.clock.replies()
     }
 
     /// Keeps the server busy for `time`.
@@ -198,6 +213,7 @@ impl EapLoad {
         let who = identity(self.plan.method, conversation.subscriber);
         conversation.peer = Peer::new(self.plan.method, who, &conversation.tls, &self.server)?;
         conversation.began = Instant::now();
+        conversation.challenges = 0;
         conversation.state.clear();
         let identity = conversation.peer.identity();
         self.send(at, &identity)
@@ -264,6 +280,12 @@ impl EapLoad {
         if reply.code() == Code::ACCESS_CHALLENGE {
             let state = reply.attr(AttrType::STATE).context("a challenge without State")?;
             state.value.clone_into(&mut conversation.state);
+            // The start, then the server's side of the handshake.
+            conversation.challenges += 1;
+            if self.plan.abandons && conversation.challenges == 2 {
+                self.clock.replied(conversation.began.elapsed());
+                return self.begin(at);
+            }
             let response = conversation.peer.respond(&eap)?;
             return self.send(at, &response);
         }
