@@ -21,7 +21,7 @@ use shared::{
     daemon::{Chain, Life, StillRunning},
     id::EpochId,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 use crate::{
@@ -31,8 +31,9 @@ use crate::{
     metrics::{self, MetricsError},
     radius,
     sessions::{
-        desk::{Desk, DeskError, EVENTS_MAX},
+        desk::{Desk, DeskError, EVENTS_MAX, Ways},
         event::Event,
+        leases::Leases,
     },
     settings::Settings,
     uplink::{Births, BrokerError, Uplink, follow},
@@ -140,8 +141,10 @@ impl Agent {
         let journal = Journal::open(&journal_path, EpochId::from_uuid(Uuid::now_v7()))?;
         let births = Births::new(journal.birth());
         let (written_sender, written) = watch::channel(journal.head().next_seq);
-        let every = settings.sessions.report_every();
-        let desk = Desk::open(journal, dataplane, every, written_sender)?;
+        let (asks_sender, asks) = mpsc::channel(radius::ASKS_MAX);
+        let leases = Arc::new(Leases::default());
+        let ways = Ways { written: written_sender, asks: asks_sender, leases: Arc::clone(&leases) };
+        let desk = Desk::open(journal, dataplane, settings.sessions.pace(), ways)?;
 
         let (events, inbox) = sync_channel(EVENTS_MAX);
         let snapshot = Arc::new(snapshot);
@@ -155,7 +158,10 @@ impl Agent {
             .name("sessions".to_owned())
             .spawn(move || desk.run(&inbox, &desk_life))
             .map_err(StartError::Thread)?;
-        let radius = radius.map(|bound| bound.start(&current, &events, &life)).transpose()?;
+        let radius =
+            radius.map(|bound| bound.start(&current, &events, &leases, &life)).transpose()?;
+        let asker = radius::Asker::new(asks, Arc::clone(&current), events.clone());
+        life.spawn("dynamic authorisation", asker.run());
         if let Some(listener) = listener {
             life.spawn("metrics", metrics::serve(listener, prometheus));
         }

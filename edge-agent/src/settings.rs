@@ -14,7 +14,10 @@ use radius::Dictionary;
 use serde::Deserialize;
 use shared::{id::EdgeId, secret::Secret};
 
-use crate::dictionaries::{self, LoadError};
+use crate::{
+    dictionaries::{self, LoadError},
+    sessions::Pace,
+};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,17 +131,23 @@ pub struct Sessions {
     pub report_seconds: u32,
     /// How often live counters go to the controller's screens.
     pub live_seconds: u32,
+    /// For how long a NAS may say nothing of a session that it meters before the session counts
+    /// as forgotten; three of the NAS's own intervals if that is longer.
+    pub silence_seconds: u32,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { report_seconds: 60, live_seconds: 5 }
+        Self { report_seconds: 60, live_seconds: 5, silence_seconds: 300 }
     }
 }
 
 impl Sessions {
-    pub const fn report_every(&self) -> Duration {
-        Duration::from_secs(self.report_seconds as u64)
+    pub const fn pace(&self) -> Pace {
+        Pace {
+            report_ms: self.report_seconds as u64 * 1_000,
+            silence_ms: self.silence_seconds as u64 * 1_000,
+        }
     }
 
     pub const fn live_every(&self) -> Duration {
@@ -202,7 +211,6 @@ impl Settings {
     pub fn unserved(&self) -> Vec<&'static str> {
         let radius = self.radius.as_ref();
         [
-            ("radius.dynauth", radius.is_some_and(|radius| !radius.dynauth.is_empty())),
             ("radius.eap", radius.is_some_and(|radius| radius.eap.is_some())),
             ("portal", self.portal.is_some()),
         ]
@@ -264,6 +272,7 @@ impl Settings {
         for (key, seconds) in [
             ("sessions.report_seconds", self.sessions.report_seconds),
             ("sessions.live_seconds", self.sessions.live_seconds),
+            ("sessions.silence_seconds", self.sessions.silence_seconds),
         ] {
             if seconds == 0 {
                 return Err(value(file, key, "should be at least 1"));
@@ -361,7 +370,7 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
-        let unserved = ["radius.dynauth", "radius.eap", "portal"];
+        let unserved = ["radius.eap", "portal"];
         assert_eq!(settings.unserved(), unserved);
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));

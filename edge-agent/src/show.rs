@@ -8,7 +8,7 @@ use edge_agent::{
     agent::JOURNAL,
     dataplane::{self, Reading},
     journal::{Numbered, Reader},
-    sessions::Session,
+    sessions::{Kept, Session},
     settings::Settings,
 };
 use serde_json::{Value, json};
@@ -18,11 +18,18 @@ use shared::{
     wire::latest::journal::{Event, Octets},
 };
 
+fn live(row: &[u8]) -> Option<Session> {
+    match Session::from_row(row)? {
+        Kept::Live(session) => Some(session),
+        Kept::Ended { .. } => None,
+    }
+}
+
 pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
     let settings = Settings::read(config)?;
     let reader = Reader::open(&settings.state_dir.join(JOURNAL))?;
     let mut sessions: Vec<Session> =
-        reader.sessions()?.iter().filter_map(|(_, row)| Session::from_row(row)).collect();
+        reader.sessions()?.iter().filter_map(|(_, row)| live(row)).collect();
     sessions.sort_by_key(|session| (session.started_at_ms, session.id));
     let readings = match &settings.dataplane {
         Some(dataplane) => dataplane::bpf::Reader::open(&dataplane.pins)?.observe()?,

@@ -114,7 +114,7 @@ fn a_reply_finds_its_way_back_over_the_interface_that_the_request_came_by() {
             let auth = vec![at(here, 0)];
             let bound = bind(&settings::Radius { auth, ..settings::Radius::default() }).unwrap();
             let port = bound.auth_address().unwrap().port();
-            bound.start(&desired, &events, &life).unwrap();
+            bound.start(&desired, &events, &Arc::default(), &life).unwrap();
             port
         });
         inside(&cable.nas, || {

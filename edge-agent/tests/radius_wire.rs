@@ -208,7 +208,7 @@ fn serve(
     let any = SocketAddr::new(address, 0);
     let bound = bind(&radius_at(vec![any], vec![any])).unwrap();
     let addresses = (bound.auth_address().unwrap(), bound.acct_address().unwrap());
-    bound.start(desired, events, life).unwrap();
+    bound.start(desired, events, &Arc::default(), life).unwrap();
     addresses
 }
 
@@ -218,11 +218,11 @@ fn listen(events: &Receiver<Event>, told: &Mutex<Told>) {
         let mut told = told.lock().unwrap();
         let ticket = match event {
             Event::Open(open, ticket) => {
-                told.opens.push(open);
+                told.opens.push(*open);
                 ticket
             }
             Event::Accounting(accounting, ticket) => {
-                told.accounting.push(accounting);
+                told.accounting.push(*accounting);
                 ticket
             }
             Event::AuthFailure(failure) => {
@@ -231,6 +231,8 @@ fn listen(events: &Receiver<Event>, told: &Mutex<Told>) {
             }
             other @ (Event::Desired(..)
             | Event::Disconnect(..)
+            | Event::Answered(..)
+            | Event::Authorise(..)
             | Event::Acked(..)
             | Event::List(..)) => panic!("RADIUS does not say {other:?}"),
         };

@@ -155,7 +155,7 @@ impl World {
         });
         let bound = bind(&radius).unwrap();
         let at = bound.tls_address().unwrap();
-        let running = bound.start(&desired, &events, &life).unwrap();
+        let running = bound.start(&desired, &events, &Arc::default(), &life).unwrap();
         drop(inside);
         Self {
             at,

@@ -44,6 +44,8 @@ pub struct Record<'a> {
     pub input_octets: Option<u64>,
     /// Acct-Output-Octets with Gigawords.
     pub output_octets: Option<u64>,
+    /// There were Gigawords, so that the octets do not go round at 32 bits.
+    pub has_gigawords: bool,
     /// Acct-Input-Packets.
     pub input_packets: Option<u32>,
     /// Acct-Output-Packets.
@@ -92,6 +94,7 @@ impl<'a> Record<'a> {
             }
         }
         record.address = record.address.or(ipv6);
+        record.has_gigawords = input.high.is_some() || output.high.is_some();
         record.input_octets = input.join();
         record.output_octets = output.join();
         record

@@ -24,6 +24,7 @@ pub struct Snapshot {
     nas: Vec<Arc<Nas>>,
     by_username: HashMap<String, Arc<Subscriber>>,
     by_mac: HashMap<Mac, Arc<Subscriber>>,
+    counts_devices: bool,
     realms: Vec<String>,
 }
 
@@ -81,6 +82,7 @@ impl Snapshot {
 
         let mut by_username = HashMap::with_capacity(desired.subscribers.len());
         let mut by_mac: HashMap<Mac, Arc<Subscriber>> = HashMap::new();
+        let counts_devices = desired.subscribers.iter().any(|one| one.max_sessions.is_some());
         for subscriber in desired.subscribers {
             let name = subscriber.username.clone();
             check_lengths(&subscriber)?;
@@ -111,7 +113,7 @@ impl Snapshot {
         if let Some(realm) = realms.iter().find(|realm| !is_realm(realm)) {
             return Err(Contradiction::Realm(realm.clone()));
         }
-        Ok(Self { revision: desired.revision, nas, by_username, by_mac, realms })
+        Ok(Self { revision: desired.revision, nas, by_username, by_mac, counts_devices, realms })
     }
 
     /// The NAS that a packet from `address` belongs to: the longest prefix that contains it.
@@ -136,6 +138,11 @@ impl Snapshot {
     /// Whose device this is, for MAC authentication.
     pub fn owner_of(&self, mac: Mac) -> Option<&Arc<Subscriber>> {
         self.by_mac.get(&mac)
+    }
+
+    /// Is there a subscriber who may have so many devices on-line and no more?
+    pub const fn counts_devices(&self) -> bool {
+        self.counts_devices
     }
 
     pub fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscriber>> {

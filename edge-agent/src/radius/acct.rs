@@ -1,9 +1,9 @@
 //! A genuine Accounting-Request as an event for the sessions (pure).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use radius::{
-    AttrType, Packet,
+    Attr, AttrType, Packet,
     accounting::{Record, Status},
 };
 use shared::{
@@ -16,22 +16,24 @@ use shared::{
 use super::drops::DropReason;
 use crate::{
     desired::Snapshot,
-    sessions::event::{Accounting, AcctStatus, NasRef},
+    sessions::event::{Accounting, AcctStatus, NasRef, Place},
 };
 
 #[derive(Debug)]
 pub(super) enum Verdict {
-    Record(Accounting),
+    Record(Box<Accounting>),
     /// Nothing that is kept here; the NAS gets its acknowledgement.
     Acknowledge,
     Drop(DropReason),
 }
 
-/// `fresh` is the id of the session that the record opens, if it opens one.
+/// `fresh` is the id of the session that the record opens, if it opens one; `source` is where the
+/// packet came from.
 pub(super) fn record(
     snapshot: &Snapshot,
     (nas, named): (&Nas, &NasRef),
     request: &Packet<'_>,
+    source: IpAddr,
     fresh: SessionId,
 ) -> Verdict {
     let record = Record::of(request);
@@ -61,7 +63,7 @@ pub(super) fn record(
     let owner = device.and_then(|mac| snapshot.owner_of(mac));
     let calling =
         record.calling_station_id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-    Verdict::Record(Accounting {
+    Verdict::Record(Box::new(Accounting {
         fresh,
         nas: named.clone(),
         metered_here: match nas.enforce {
@@ -80,9 +82,41 @@ pub(super) fn record(
         mac: calling.or(device),
         ip: record.address,
         counters: counters(&record),
+        has_gigawords: record.has_gigawords,
+        session_time: record.session_time,
+        delay_seconds: record.delay_time.unwrap_or(0),
+        place: place(request, source),
         terminate_cause: record.terminate_cause.unwrap_or(0),
         username,
-    })
+    }))
+}
+
+/// Where at its NAS somebody is, as an Access- or Accounting-Request says it.
+pub(super) fn place(request: &Packet<'_>, source: IpAddr) -> Place {
+    let mut place = Place { address: Some(source.to_canonical()), ..Place::default() };
+    let mut nas_address = None;
+    for attr in request.attrs() {
+        match attr.kind {
+            AttrType::NAS_IDENTIFIER => place.nas_identifier = owned(attr),
+            AttrType::NAS_IP_ADDRESS | AttrType::NAS_IPV6_ADDRESS => nas_address = attr.address(),
+            AttrType::CALLED_STATION_ID => place.called = owned(attr),
+            AttrType::CALLING_STATION_ID => place.calling = owned(attr),
+            AttrType::NAS_PORT => place.port = attr.integer().filter(|port| *port != 0),
+            AttrType::NAS_PORT_ID => place.port_id = owned(attr),
+            AttrType::NAS_PORT_TYPE => place.port_type = attr.integer(),
+            _ => {}
+        }
+    }
+    if place.nas_identifier.is_empty()
+        && let Some(address) = nas_address
+    {
+        place.nas_identifier = address.to_string();
+    }
+    place
+}
+
+fn owned(attr: Attr<'_>) -> String {
+    text(Some(attr.value))
 }
 
 /// *Input* is what the subscriber has sent. `None` when the NAS counts nothing.
@@ -104,8 +138,6 @@ fn text(octets: Option<&[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use radius::{Code, LEN_MAX, Secret, Writer};
     use shared::wire::latest::desired::Desired;
     use uuid::Uuid;
@@ -128,7 +160,8 @@ mod tests {
         let mut writer = Writer::accounting_request(&mut buffer, Code::ACCOUNTING_REQUEST, 1);
         fill(&mut writer);
         let bytes = writer.sign(&Secret::new(b"s")).unwrap();
-        record(&snapshot, (&nas, &named), &Packet::decode(bytes).unwrap(), id(1))
+        let source = IpAddr::from([10, 0, 0, 1]);
+        record(&snapshot, (&nas, &named), &Packet::decode(bytes).unwrap(), source, id(1))
     }
 
     fn id(bits: u128) -> SessionId {
@@ -137,7 +170,7 @@ mod tests {
 
     fn accounting(fill: impl FnOnce(&mut Writer<'_>)) -> Accounting {
         match verdict(fill) {
-            Verdict::Record(accounting) => accounting,
+            Verdict::Record(accounting) => *accounting,
             other @ (Verdict::Acknowledge | Verdict::Drop(_)) => panic!("no record: {other:?}"),
         }
     }
@@ -157,7 +190,14 @@ mod tests {
                 .integer(AttrType::ACCT_INPUT_GIGAWORDS, 1)
                 .integer(AttrType::ACCT_OUTPUT_OCTETS, 9)
                 .integer(AttrType::ACCT_OUTPUT_PACKETS, 2)
-                .integer(AttrType::ACCT_TERMINATE_CAUSE, 6);
+                .integer(AttrType::ACCT_TERMINATE_CAUSE, 6)
+                .integer(AttrType::ACCT_SESSION_TIME, 60)
+                .integer(AttrType::ACCT_DELAY_TIME, 3)
+                .text(AttrType::CALLED_STATION_ID, "02-00-00-00-00-FF:lab")
+                .address(AttrType::NAS_IP_ADDRESS, IpAddr::from([192, 0, 2, 7]))
+                .integer(AttrType::NAS_PORT, 15)
+                .integer(AttrType::NAS_PORT_TYPE, 15)
+                .text(AttrType::NAS_PORT_ID, "ether1");
         });
         assert_eq!((got.fresh, got.class), (id(1), Some(id(7))));
         assert_eq!((got.status, got.terminate_cause), (AcctStatus::Stop, 6));
@@ -169,6 +209,18 @@ mod tests {
         let counters =
             Counters { down_bytes: 9, up_bytes: 0x1_0000_0005, down_packets: 2, up_packets: 0 };
         assert_eq!(got.counters, Some(counters));
+        assert!(got.has_gigawords);
+        assert_eq!((got.session_time, got.delay_seconds), (Some(60), 3));
+        let place = Place {
+            address: Some(IpAddr::from([10, 0, 0, 1])),
+            nas_identifier: "192.0.2.7".to_owned(),
+            called: "02-00-00-00-00-FF:lab".to_owned(),
+            calling: "02-00-00-00-00-01".to_owned(),
+            port: Some(15),
+            port_id: "ether1".to_owned(),
+            port_type: Some(15),
+        };
+        assert_eq!(got.place, place);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) enum Refusal {
     WrongPassword,
     Blocked,
     UsedUp,
+    TooManyDevices,
 }
 
 impl Refusal {
@@ -56,6 +57,7 @@ impl Refusal {
             Self::WrongPassword => "wrong password",
             Self::Blocked => "blocked",
             Self::UsedUp => "used up",
+            Self::TooManyDevices => "too many devices",
         }
     }
 
@@ -70,6 +72,9 @@ impl Refusal {
             Self::UnknownDevice => "This device is not registered.",
             Self::Blocked => "Your access is blocked. Please contact your provider.",
             Self::UsedUp => "Your plan is used up. Please renew it.",
+            Self::TooManyDevices => {
+                "Too many of your devices are on-line. Please disconnect one and try again."
+            }
         }
     }
 }

@@ -209,7 +209,10 @@ impl Client {
     }
 
     fn verify(&self, request: &Packet<'_>) -> Result<Proof, DropReason> {
-        if request.code() == Code::ACCOUNTING_REQUEST {
+        if matches!(
+            request.code(),
+            Code::ACCOUNTING_REQUEST | Code::COA_REQUEST | Code::DISCONNECT_REQUEST
+        ) {
             authenticator::verify_accounting(request, &self.secret)
                 .map_err(|_| DropReason::BadAuthenticator)?;
             // Its authenticator covers all of it; a second proof is not asked for.

@@ -30,6 +30,7 @@ pub(super) enum DropReason {
     BadAuthenticator,
     UnprovedProxyState,
     IncompleteAccounting,
+    NotRecent,
     InWork,
     Overload,
     NotDurable,
@@ -38,7 +39,7 @@ pub(super) enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::UnknownNas,
         Self::CertificateName,
         Self::Handshake,
@@ -51,6 +52,7 @@ impl DropReason {
         Self::BadAuthenticator,
         Self::UnprovedProxyState,
         Self::IncompleteAccounting,
+        Self::NotRecent,
         Self::InWork,
         Self::Overload,
         Self::NotDurable,
@@ -73,6 +75,7 @@ impl DropReason {
             Self::BadAuthenticator => "bad_authenticator",
             Self::UnprovedProxyState => "unproved_proxy_state",
             Self::IncompleteAccounting => "incomplete_accounting",
+            Self::NotRecent => "not_recent",
             Self::InWork => "in_work",
             Self::Overload => "overload",
             Self::NotDurable => "not_durable",
@@ -110,6 +113,7 @@ impl DropReason {
                 "it has a Proxy-State and no Message-Authenticator, as a forged one would"
             }
             Self::IncompleteAccounting => "it has no Acct-Status-Type or no Acct-Session-Id",
+            Self::NotRecent => "its Event-Timestamp is old: are both clocks right?",
             Self::InWork => "it repeats a request that is being decided",
             Self::Overload => "too many requests are waiting",
             Self::NotDurable => "what it asked for could not be recorded",
@@ -134,6 +138,7 @@ impl DropReason {
             | Self::BadAuthenticator
             | Self::UnprovedProxyState
             | Self::IncompleteAccounting
+            | Self::NotRecent
             | Self::Overload
             | Self::NotDurable
             | Self::GivenUp

@@ -8,6 +8,7 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use radius::{
     AttrType, Code, EncodeError, LEN_MAX, Packet, Writer,
+    dynauth::{self, Action, ErrorCause},
     packet::{Authenticator, LEN_MIN},
     server::Pending,
 };
@@ -15,10 +16,16 @@ use shared::{id::SessionId, wire::latest::desired::Enforce};
 use uuid::Uuid;
 
 use super::{
-    auth, clients::Client, drops::DropReason, inbox::Origin, policy, port::Port,
+    acct, auth, clients::Client, drops::DropReason, inbox::Origin, policy, port::Port,
     responder::Received,
 };
-use crate::sessions::event::{AuthFailure, Event, Open, Ticket};
+use crate::{
+    desired::Snapshot,
+    sessions::{
+        Device,
+        event::{AuthFailure, Authorise, Event, Open, Place, Ticket, Verdict},
+    },
+};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -34,6 +41,8 @@ pub(super) struct Exchange {
     revision: u64,
     /// The address that the NAS has given the device already.
     given: Option<IpAddr>,
+    /// Where its device is, if that matters.
+    place: Option<(Place, String)>,
 }
 
 impl Exchange {
@@ -41,7 +50,7 @@ impl Exchange {
         port: &Arc<Port>,
         received: Received<'_>,
         pending: Pending,
-        revision: u64,
+        snapshot: &Snapshot,
     ) -> Self {
         let Received { from, client, request, .. } = received;
         let given = match client.nas.enforce {
@@ -50,6 +59,13 @@ impl Exchange {
                 request.attr(AttrType::FRAMED_IP_ADDRESS).and_then(|attr| attr.address())
             }
         };
+        let matters = request.code() == Code::ACCESS_REQUEST
+            && (client.nas.enforce == Enforce::Edge || snapshot.counts_devices());
+        let place = matters.then(|| {
+            let session = request.attr(AttrType::ACCT_SESSION_ID);
+            let session = session.and_then(|attr| attr.text()).unwrap_or_default();
+            (acct::place(&request, from.peer.ip()), session.to_owned())
+        });
         Self {
             port: Arc::clone(port),
             client: Arc::clone(client),
@@ -57,8 +73,9 @@ impl Exchange {
             asked: Asked::of(&request),
             pending: Some(pending),
             why: DropReason::GivenUp,
-            revision,
+            revision: snapshot.revision,
             given,
+            place,
         }
     }
 
@@ -76,6 +93,10 @@ impl Exchange {
     /// Access-Accept with the subscriber's plan, and what else `fill` writes. Where this host's
     /// data plane is to hold the session, it goes out when the session is open.
     pub(super) fn accept(self, accept: auth::Accept, fill: impl FnOnce(&mut Writer<'_>)) {
+        if !self.has_room(&accept) {
+            let username = accept.subscriber.username.clone();
+            return self.reject(auth::Refusal::TooManyDevices, username.as_bytes(), |_| {});
+        }
         let auth::Accept { subscriber, mac, by } = accept;
         let client = Arc::clone(&self.client);
         let device = match (client.nas.enforce, mac) {
@@ -109,8 +130,28 @@ impl Exchange {
             ip: self.given.or(subscriber.static_ip),
             subscriber: Arc::clone(&subscriber),
             revision: self.revision,
+            place: self.place.as_ref().map(|(place, _)| place.clone()).unwrap_or_default(),
         };
-        self.answer_when_durable(Code::ACCESS_ACCEPT, write, |ticket| Event::Open(open, ticket));
+        self.answer_when_durable(Code::ACCESS_ACCEPT, write, |ticket| {
+            Event::Open(Box::new(open), ticket)
+        });
+    }
+
+    /// Simultaneous use: may this device be on-line besides the subscriber's others? If so, its
+    /// place is taken.
+    fn has_room(&self, accept: &auth::Accept) -> bool {
+        let Some(allowed) = accept.subscriber.max_sessions else { return true };
+        let nas = &self.client.named.name;
+        let device = self
+            .place
+            .as_ref()
+            .and_then(|(place, session)| Device::of(accept.mac, nas, place, session));
+        let username = &accept.subscriber.username;
+        let taken = self.port.hub.leases.take(username, device, allowed, Instant::now());
+        if let Err(full) = taken {
+            tracing::debug!(nas.name = %nas, "`{username}` has no room for another device: {full}");
+        }
+        taken.is_ok()
     }
 
     /// Access-Reject, after a while; `fill` writes what else belongs into it.
@@ -156,6 +197,32 @@ impl Exchange {
     /// Accounting-Response, when the sessions have done what `event` says.
     pub(super) fn acknowledge_when_durable(self, event: impl FnOnce(Ticket) -> Event) {
         self.answer_when_durable(Code::ACCOUNTING_RESPONSE, |_| {}, event);
+    }
+
+    /// ACK or NAK of a CoA- or Disconnect-Request, whose `states` come back as they were.
+    pub(super) fn authorised(
+        self,
+        action: Action,
+        result: Result<(), ErrorCause>,
+        states: &[Vec<u8>],
+    ) {
+        self.answer(dynauth::answer_code(action, result.is_ok()), |reply| {
+            for state in states {
+                reply.attr(AttrType::STATE, state);
+            }
+            if let Err(why) = result {
+                reply.integer(AttrType::ERROR_CAUSE, why.0);
+            }
+        });
+    }
+
+    /// As [`Exchange::authorised`], when the sessions have decided and done it.
+    pub(super) fn authorise(self, asked: Authorise, states: Vec<Vec<u8>>) {
+        let events = self.port.hub.events.clone();
+        let action = asked.action;
+        let verdict = Verdict::new(move |result| self.authorised(action, result, &states));
+        // If it cannot be taken, its exchange goes with it: who asks will ask again.
+        let _ = events.try_send(Event::Authorise(Box::new(asked), verdict));
     }
 
     /// There will be no answer, for this reason.

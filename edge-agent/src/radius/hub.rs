@@ -1,9 +1,15 @@
 //! What all ways in share.
 
-use std::sync::{Arc, mpsc::SyncSender};
+use std::{
+    fs,
+    sync::{Arc, mpsc::SyncSender},
+};
 
 use super::{clients::Roster, delay::Rejects, drops::Tally};
-use crate::{desired, sessions::event::Event};
+use crate::{
+    desired,
+    sessions::{event::Event, leases::Leases},
+};
 
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -12,15 +18,26 @@ pub(super) struct Hub {
     /// To the sessions.
     pub(super) events: SyncSender<Event>,
     pub(super) rejects: Rejects,
+    pub(super) leases: Arc<Leases>,
+    /// This host, for those who name a NAS.
+    pub(super) hostname: String,
 }
 
 impl Hub {
-    pub(super) fn new(desired: &desired::Current, events: &SyncSender<Event>) -> Self {
+    pub(super) fn new(
+        desired: &desired::Current,
+        events: &SyncSender<Event>,
+        leases: &Arc<Leases>,
+    ) -> Self {
         Self {
             tally: Tally::new(),
             roster: Roster::new(Arc::clone(desired)),
             events: events.clone(),
             rejects: Rejects::default(),
+            leases: Arc::clone(leases),
+            hostname: fs::read_to_string(HOSTNAME).unwrap_or_default().trim().to_owned(),
         }
     }
 }
+
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";

@@ -25,13 +25,18 @@ use shared::daemon::{Chain, Life};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::Notify;
 
-use crate::{desired, sessions::event::Event, settings};
+use crate::{
+    desired,
+    sessions::{event::Event, leases::Leases},
+    settings,
+};
 
 mod acct;
 mod auth;
 mod clients;
 mod delay;
 mod drops;
+mod dynauth;
 mod exchange;
 mod hub;
 mod inbox;
@@ -43,7 +48,10 @@ mod responder;
 mod standing;
 mod tls;
 
-pub use self::tls::TlsError;
+pub use self::{
+    dynauth::{ASKS_MAX, Asker},
+    tls::TlsError,
+};
 use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
 
 /// Sockets that are bound and not served yet.
@@ -51,6 +59,7 @@ use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
 pub struct Bound {
     auth: Vec<UdpSocket>,
     acct: Vec<UdpSocket>,
+    dynauth: Vec<UdpSocket>,
     tls: Option<tls::Bound>,
 }
 
@@ -74,6 +83,8 @@ pub(crate) enum Role {
     Accounting,
     /// RADIUS over TLS has one port.
     Both,
+    /// Others ask for changes of sessions, RFC 5176.
+    DynamicAuthorisation,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +118,7 @@ pub fn bind(settings: &settings::Radius) -> Result<Bound, ListenError> {
     Ok(Bound {
         auth: bind_all(&settings.auth)?,
         acct: bind_all(&settings.acct)?,
+        dynauth: bind_all(&settings.dynauth)?,
         tls: settings.tls.as_ref().map(tls::Bound::new).transpose()?,
     })
 }
@@ -122,6 +134,11 @@ impl Bound {
         self.acct.first()?.local_addr().ok()
     }
 
+    /// Where others may ask for changes of sessions.
+    pub fn dynauth_address(&self) -> Option<SocketAddr> {
+        self.dynauth.first()?.local_addr().ok()
+    }
+
     /// Where RADIUS is taken over TLS.
     pub fn tls_address(&self) -> Option<SocketAddr> {
         self.tls.as_ref()?.address()
@@ -134,14 +151,17 @@ impl Bound {
         self,
         desired: &desired::Current,
         events: &SyncSender<Event>,
+        leases: &Arc<Leases>,
         life: &Life,
     ) -> Result<Running, ListenError> {
         let reload = Arc::new(Notify::new());
-        let hub = Arc::new(Hub::new(desired, events));
+        let hub = Arc::new(Hub::new(desired, events, leases));
         let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
         let acct = self.acct.into_iter().map(|socket| (Role::Accounting, socket));
-        for (role, socket) in auth.chain(acct) {
+        let dynauth = self.dynauth.into_iter();
+        let dynauth = dynauth.map(|socket| (Role::DynamicAuthorisation, socket));
+        for (role, socket) in auth.chain(acct).chain(dynauth) {
             let address = socket.local_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
             let thread_error = |source| ListenError::Thread { address, source };
             socket.set_read_timeout(Some(IDLE)).map_err(thread_error)?;

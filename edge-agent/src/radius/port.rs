@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::UdpSocket,
+    net::{IpAddr, UdpSocket},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -49,6 +49,13 @@ impl Port {
     pub(super) fn of_connection(hub: Arc<Hub>, replies: mpsc::Sender<Box<[u8]>>) -> Self {
         let way = Way::Connection(replies);
         Self { role: Role::Both, hub, way, server: Mutex::default() }
+    }
+
+    /// Where it is, if that is one address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let Way::Datagrams { socket, .. } = &self.way else { return None };
+        let address = socket.local_addr().ok()?.ip();
+        (!address.is_unspecified()).then_some(address)
     }
 
     pub(super) fn tally(&self) -> &Tally {

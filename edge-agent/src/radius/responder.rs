@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use radius::{AttrType, Code, LEN_MAX, Packet, server::Outcome};
+use radius::{
+    AttrType, Code, LEN_MAX, Packet,
+    dynauth::{self, Action, ErrorCause, Request},
+    server::Outcome,
+};
 use shared::id::SessionId;
 use uuid::Uuid;
 
@@ -11,11 +15,12 @@ use super::{
     Role, acct, auth,
     clients::{Client, Clients},
     drops::DropReason,
+    dynauth::asked::{self, Here},
     exchange::{Asked, Exchange},
     inbox::Origin,
     port::Port,
 };
-use crate::sessions::event::Event;
+use crate::sessions::{desk::now_ms, event::Event};
 
 /// Serves one port.
 #[derive(Debug)]
@@ -98,7 +103,18 @@ impl Responder {
                 }
                 Ok(())
             }
-            (role, Code::STATUS_SERVER) => self.status(role, received),
+            (Role::DynamicAuthorisation, Code::COA_REQUEST | Code::DISCONNECT_REQUEST) => {
+                if let Some(exchange) = self.admit(received)? {
+                    self.authorise(received, exchange);
+                }
+                Ok(())
+            }
+            (Role::Authentication | Role::Both, Code::STATUS_SERVER) => {
+                self.status(Code::ACCESS_ACCEPT, received)
+            }
+            (Role::Accounting, Code::STATUS_SERVER) => {
+                self.status(Code::ACCOUNTING_RESPONSE, received)
+            }
             _ => Err(DropReason::UnexpectedCode),
         }
     }
@@ -109,8 +125,8 @@ impl Responder {
         let Received { now, from, request, .. } = received;
         match self.port.server().handle_request(now, from.peer, &request) {
             Outcome::New(pending) => {
-                let revision = self.clients.snapshot.revision;
-                Ok(Some(Exchange::new(&self.port, received, pending, revision)))
+                let snapshot = &self.clients.snapshot;
+                Ok(Some(Exchange::new(&self.port, received, pending, snapshot)))
             }
             Outcome::InWork => Err(DropReason::InWork),
             Outcome::Overloaded => Err(DropReason::Overload),
@@ -134,10 +150,10 @@ impl Responder {
     }
 
     fn accounting(&self, received: Received<'_>, exchange: Exchange) {
-        let Received { client, request, .. } = received;
+        let Received { client, request, from, .. } = received;
         let fresh = SessionId::from_uuid(Uuid::now_v7());
         let nas = (&*client.nas, &client.named);
-        match acct::record(&self.clients.snapshot, nas, &request, fresh) {
+        match acct::record(&self.clients.snapshot, nas, &request, from.peer.ip(), fresh) {
             acct::Verdict::Drop(why) => exchange.give_up(why),
             acct::Verdict::Acknowledge => exchange.acknowledge(),
             acct::Verdict::Record(record) => {
@@ -146,13 +162,38 @@ impl Responder {
         }
     }
 
-    /// RFC 5997 §3: the reply of the port, and nothing is kept of it.
-    fn status(&self, role: Role, received: Received<'_>) -> Result<(), DropReason> {
-        let Received { from, client, request, .. } = prove(received)?;
-        let code = match role {
-            Role::Authentication | Role::Both => Code::ACCESS_ACCEPT,
-            Role::Accounting => Code::ACCOUNTING_RESPONSE,
+    /// RFC 5176, with this host as the NAS.
+    fn authorise(&self, received: Received<'_>, exchange: Exchange) {
+        let Received { from, request, .. } = received;
+        let Some(read) = Request::of(&request) else { return };
+        let action = match request.code() {
+            Code::DISCONNECT_REQUEST => Action::Disconnect,
+            _ => Action::Change,
         };
+        let states = asked::states(&request);
+        let seconds = u32::try_from(now_ms() / 1_000).unwrap_or(u32::MAX);
+        let here = Here {
+            name: self.port.hub.hostname.clone(),
+            address: from.here.or_else(|| self.port.address()),
+        };
+        let read = match dynauth::event_timestamp(&request) {
+            // RFC 5176 §6.3: it may be one that somebody has recorded.
+            Some(made) if !dynauth::is_recent(made, seconds) => {
+                return exchange.give_up(DropReason::NotRecent);
+            }
+            Some(_) => read.and_then(|request| asked::read(&request, &here)),
+            // Without one, that cannot be known.
+            None => Err(ErrorCause::MISSING_ATTRIBUTE),
+        };
+        match read {
+            Ok(asked) => exchange.authorise(asked, states),
+            Err(why) => exchange.authorised(action, Err(why), &states),
+        }
+    }
+
+    /// RFC 5997 §3: the reply of the port, and nothing is kept of it.
+    fn status(&self, code: Code, received: Received<'_>) -> Result<(), DropReason> {
+        let Received { from, client, request, .. } = prove(received)?;
         let mut buffer = [0; LEN_MAX];
         let reply = Asked::of(&request).write_reply(&mut buffer, code, client, |_| {});
         self.port.send(from, reply.map_err(|_| DropReason::NotSent)?);

@@ -4,18 +4,25 @@
 //! works, the next batch collects in the channel.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use shared::{
     daemon::{Chain, Life},
     id::SessionId,
-    wire::latest::journal,
+    wire::latest::journal::{self, Answered},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{Act, Decision, Session, Sessions, event::Event};
+use super::{
+    Act, Ask, Decision, Kept, Pace, Session, Sessions,
+    event::{AskId, Event, NasAnswer},
+    leases::Leases,
+};
 use crate::{
     dataplane::{Dataplane, DataplaneError, Entry, Reading, Slot},
     journal::{Journal, JournalError},
@@ -46,9 +53,19 @@ pub struct Desk {
     journal: Journal,
     dataplane: Box<dyn Dataplane>,
     sessions: Sessions,
-    /// Told the next sequence number after each write.
-    written: watch::Sender<u64>,
+    ways: Ways,
+    /// Questions that could not be asked.
+    unasked: Vec<AskId>,
     next_round: Instant,
+}
+
+/// To those who are told what has become of sessions.
+pub struct Ways {
+    /// Told the journal's next sequence number after each write.
+    pub written: watch::Sender<u64>,
+    /// To those who ask NASes.
+    pub asks: mpsc::Sender<Ask>,
+    pub leases: Arc<Leases>,
 }
 
 impl Desk {
@@ -57,31 +74,33 @@ impl Desk {
     pub fn open(
         journal: Journal,
         mut dataplane: Box<dyn Dataplane>,
-        report_every: Duration,
-        written: watch::Sender<u64>,
+        pace: Pace,
+        ways: Ways,
     ) -> Result<Self, DeskError> {
         let rows = journal.sessions()?;
         let rows = rows.into_iter().filter_map(|(id, row)| {
-            let session = Session::from_row(&row);
-            if session.is_none() {
+            let kept = Session::from_row(&row);
+            if kept.is_none() {
                 tracing::error!(session = %id, "the row of session {id} cannot be read: dropped");
             }
-            session
+            kept
         });
-        let rows: Vec<Session> = rows.collect();
+        let rows: Vec<Kept> = rows.collect();
         let observed = dataplane.observe()?;
-        let strangers: Vec<Slot> = observed
-            .iter()
-            .filter(|entry| !rows.iter().any(|session| session.id == entry.session))
-            .map(|entry| entry.slot)
-            .collect();
+        let is_live = |entry: &Entry| {
+            rows.iter().any(|kept| match kept {
+                Kept::Live(session) => session.id == entry.session,
+                Kept::Ended { .. } => false,
+            })
+        };
+        let strangers: Vec<Slot> =
+            observed.iter().filter(|entry| !is_live(entry)).map(|entry| entry.slot).collect();
         if !strangers.is_empty() {
             dataplane.remove(&strangers)?;
         }
         let now_ms = now_ms();
-        let report_every = u64::try_from(report_every.as_millis()).unwrap_or(u64::MAX);
         let (sessions, mut decision) =
-            Sessions::restore(rows, &observed, dataplane.slots(), report_every, now_ms);
+            Sessions::restore(rows, &observed, dataplane.slots(), pace, now_ms);
         let started = journal::EdgeStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             birth: journal.birth(),
@@ -90,7 +109,8 @@ impl Desk {
         decision.record(now_ms, journal::Event::EdgeStarted(started));
         tracing::info!(sessions = sessions.len(), "sessions are taken over");
         let next_round = next_round();
-        let mut desk = Self { journal, dataplane, sessions, written, next_round };
+        let unasked = Vec::new();
+        let mut desk = Self { journal, dataplane, sessions, ways, unasked, next_round };
         desk.carry_out(decision, now_ms)?;
         Ok(desk)
     }
@@ -123,6 +143,10 @@ impl Desk {
         };
         let now_ms = now_ms();
         let mut decision = Decision::default();
+        for id in std::mem::take(&mut self.unasked) {
+            let answer = NasAnswer { answered: Answered::NotAsked, cause: None };
+            self.sessions.answered(id, answer, now_ms, &mut decision);
+        }
         for event in first.into_iter().chain(events.try_iter().take(BATCH_MAX)) {
             self.handle(event, now_ms, &mut decision)?;
         }
@@ -143,7 +167,7 @@ impl Desk {
         decision: &mut Decision,
     ) -> Result<(), DeskError> {
         match event {
-            Event::Open(open, ticket) => self.sessions.open(open, ticket, now_ms, decision),
+            Event::Open(open, ticket) => self.sessions.open(*open, ticket, now_ms, decision),
             Event::Accounting(record, ticket) => {
                 self.sessions.accounting(&record, ticket, now_ms, decision);
             }
@@ -152,7 +176,15 @@ impl Desk {
                 self.sessions.desired(&snapshot, now_ms, decision);
                 decision.acts.extend(applied.map(Act::Applied));
             }
-            Event::Disconnect(id, answer) => self.sessions.disconnect(id, answer, decision),
+            Event::Disconnect(id, answer) => {
+                self.sessions.disconnect(id, answer, now_ms, decision);
+            }
+            Event::Answered(id, answer) => {
+                self.sessions.answered(id, answer, now_ms, decision);
+            }
+            Event::Authorise(asked, verdict) => {
+                self.sessions.authorise(&asked, verdict, now_ms, decision);
+            }
             Event::Acked(next_seq) => {
                 self.journal.acknowledged(next_seq, now_ms.saturating_sub(KEEP_MS))?;
             }
@@ -186,7 +218,11 @@ impl Desk {
         let wrote = !decision.records.is_empty();
         self.journal.append(now_ms, &decision.records, &decision.rows)?;
         if wrote {
-            self.written.send_replace(self.journal.head().next_seq);
+            self.ways.written.send_replace(self.journal.head().next_seq);
+        }
+        let leases = std::mem::take(&mut decision.leases);
+        if !leases.is_empty() {
+            self.ways.leases.apply(leases, now());
         }
         let together = self.install_together(&decision.acts);
         for act in decision.acts {
@@ -206,6 +242,14 @@ impl Desk {
                     }
                 }
                 Act::Reply(ticket) => ticket.complete(),
+                Act::Ask(ask) => {
+                    let id = ask.id;
+                    if let Err(error) = self.ways.asks.try_send(*ask) {
+                        tracing::warn!(%error, "a NAS is not asked");
+                        self.unasked.push(id);
+                    }
+                }
+                Act::Authorised(verdict, result) => verdict.tell(result),
                 Act::Answer(answer, effect) => {
                     let _ = answer.send(effect);
                 }
@@ -224,7 +268,11 @@ impl Desk {
             .iter()
             .filter_map(|act| match act {
                 Act::Install(entry, _) => Some(*entry),
-                Act::Reply(_) | Act::Answer(..) | Act::Applied(_) => None,
+                Act::Reply(_)
+                | Act::Ask(_)
+                | Act::Authorised(..)
+                | Act::Answer(..)
+                | Act::Applied(_) => None,
             })
             .collect();
         entries.len() > 1 && self.dataplane.install_all(&entries).is_ok()

@@ -18,27 +18,38 @@ use shared::{
     octets::Counters,
     wire::latest::{
         command::Effect,
-        desired::Subscriber,
+        desired::{Nas, Subscriber},
         journal::{self, Record},
     },
 };
 
 use crate::{
     dataplane::{Entry, Reading, Slot},
-    desired::Snapshot,
     journal::Row,
 };
 
 mod accounting;
+mod asks;
+mod authorise;
 pub mod desk;
 pub mod event;
 mod failures;
+mod forgotten;
+pub mod leases;
+mod metering;
 mod session;
 mod slots;
+mod wanted;
 
+use asks::Asks;
+pub use asks::{Ask, Want};
 use event::{Listed, Open, Ticket};
 use failures::Failures;
-pub use session::{Cause, Limits, Meter, Session};
+use forgotten::{Gone, Ports};
+pub use leases::{Device, LEASE, Lease};
+pub use metering::NasMeter;
+use radius::dynauth::ErrorCause;
+pub use session::{AcctKey, Cause, Kept, Limits, Meter, Session};
 use slots::Slots;
 
 #[derive(Debug)]
@@ -46,14 +57,28 @@ pub struct Sessions {
     live: BTreeMap<SessionId, Session>,
     /// Sessions that this host's kernel meters; a device has one.
     by_mac: HashMap<Mac, SessionId>,
-    /// Acct-Session-Id is unique only at its NAS.
-    by_acct: HashMap<(Arc<str>, String), SessionId>,
+    by_acct: BTreeMap<AcctKey, SessionId>,
+    ports: Ports,
+    gone: Gone,
+    asks: Asks,
+    /// By name, as they are wanted now.
+    nas: HashMap<String, Arc<Nas>>,
     slots: Slots,
     /// The data plane refused; every round tries again.
     behind: BTreeSet<SessionId>,
     failures: Failures,
-    report_every_ms: u64,
+    pace: Pace,
     reported_at_ms: u64,
+}
+
+/// How often things are done.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Usage is written down.
+    pub report_ms: u64,
+    /// For how long a NAS may say nothing of a session that it meters; three of its own intervals
+    /// if that is longer.
+    pub silence_ms: u64,
 }
 
 /// What to do, in this order: close, write, act.
@@ -65,6 +90,8 @@ pub struct Decision {
     pub rows: Vec<Row>,
     /// Only when all of the above is done.
     pub acts: Vec<Act>,
+    /// Who is on-line with which device, for those who count devices.
+    pub leases: Vec<Lease>,
 }
 
 #[derive(Debug)]
@@ -72,6 +99,9 @@ pub enum Act {
     /// Bring the data plane to this, then answer.
     Install(Entry, Option<Ticket>),
     Reply(Ticket),
+    /// Ask a NAS, and come back with [`Sessions::answered`].
+    Ask(Box<Ask>),
+    Authorised(event::Verdict, Result<(), ErrorCause>),
     Answer(event::Answer<Effect>, Effect),
     Applied(event::Answer<()>),
 }
@@ -86,8 +116,8 @@ impl Decision {
     }
 
     /// A session as it is now: a second such record tells what has changed.
-    fn started(&mut self, now_ms: u64, session: &Session) {
-        self.record(now_ms, journal::Event::SessionStarted(session.started()));
+    fn started(&mut self, at_ms: u64, session: &Session) {
+        self.record(at_ms, journal::Event::SessionStarted(session.started()));
         self.put(session);
     }
 
@@ -106,19 +136,40 @@ impl Sessions {
     /// Takes over what a process before this one left: `rows` from beside the journal, `observed`
     /// from the data plane. What the decision asks for brings the data plane in line.
     pub fn restore(
-        rows: impl IntoIterator<Item = Session>,
+        rows: impl IntoIterator<Item = Kept>,
         observed: &[Entry],
         slots: u32,
-        report_every_ms: u64,
+        pace: Pace,
         now_ms: u64,
     ) -> (Self, Decision) {
         let mut decision = Decision::default();
         let kept: HashMap<SessionId, Slot> =
             observed.iter().map(|entry| (entry.session, entry.slot)).collect();
-        let mut live = BTreeMap::new();
-        let (mut by_mac, mut by_acct) = (HashMap::new(), HashMap::new());
-        for mut session in rows {
+        let mut sessions = Self {
+            live: BTreeMap::new(),
+            by_mac: HashMap::new(),
+            by_acct: BTreeMap::new(),
+            ports: Ports::default(),
+            gone: Gone::default(),
+            asks: Asks::default(),
+            nas: HashMap::new(),
+            slots: Slots::new(0, []),
+            behind: BTreeSet::new(),
+            failures: Failures::default(),
+            pace,
+            reported_at_ms: now_ms,
+        };
+        for row in rows {
+            let mut session = match row {
+                Kept::Live(session) => session,
+                Kept::Ended { session, cause, at_ms } => {
+                    sessions.gone.put(session, cause, at_ms, &mut decision);
+                    continue;
+                }
+            };
             session.active_at_ms = now_ms;
+            // While this host was silent, so were its NASes.
+            session.heard_at_ms = now_ms;
             if let Meter::Kernel { slot, base, installed } = &mut session.meter {
                 *installed = kept.get(&session.id) == Some(slot);
                 if !*installed {
@@ -129,26 +180,15 @@ impl Sessions {
             }
             if let Some(entry) = session.entry() {
                 decision.acts.push(Act::Install(entry, None));
-                by_mac.insert(entry.mac, session.id);
+                sessions.by_mac.insert(entry.mac, session.id);
             }
-            if !session.acct_session_id.is_empty() {
-                let key = (Arc::clone(&session.nas.name), session.acct_session_id.clone());
-                by_acct.insert(key, session.id);
+            if let Some(key) = session.acct_key() {
+                sessions.by_acct.insert(key, session.id);
             }
-            live.insert(session.id, session);
+            sessions.ports.arrive(&session);
+            sessions.live.insert(session.id, session);
         }
-        let taken = live.values().filter_map(Session::slot);
-        let slots = Slots::new(slots, taken);
-        let sessions = Self {
-            live,
-            by_mac,
-            by_acct,
-            slots,
-            behind: BTreeSet::new(),
-            failures: Failures::default(),
-            report_every_ms,
-            reported_at_ms: now_ms,
-        };
+        sessions.slots = Slots::new(slots, sessions.live.values().filter_map(Session::slot));
         (sessions, decision)
     }
 
@@ -191,6 +231,8 @@ impl Sessions {
             mac: Some(open.mac),
             ip: open.ip,
             acct_session_id: String::new(),
+            acct_username: String::new(),
+            place: open.place,
             meter: Meter::Kernel { slot, base: Counters::default(), installed: false },
             shape: subscriber.shape(),
             class: subscriber.class,
@@ -200,8 +242,17 @@ impl Sessions {
             counters: Counters::default(),
             active_at_ms: now_ms,
             reported: Counters::default(),
+            is_known: true,
+            wanted: (subscriber.shape(), limits(subscriber)),
+            heard_at_ms: now_ms,
+            event_at_ms: now_ms,
+            asked_at_ms: None,
+            ended_at_ms: None,
         };
         decision.started(now_ms, &session);
+        if subscriber.max_sessions.is_some() {
+            decision.leases.extend(session.lease(None));
+        }
         if let Some(entry) = session.entry() {
             decision.acts.push(Act::Install(entry, Some(ticket)));
         }
@@ -212,49 +263,6 @@ impl Sessions {
     /// Refused logins are counted and written down together, once a round.
     pub fn auth_failure(&mut self, failure: event::AuthFailure) {
         self.failures.count(failure);
-    }
-
-    /// Brings live sessions to what is wanted now.
-    pub fn desired(&mut self, snapshot: &Snapshot, now_ms: u64, decision: &mut Decision) {
-        for session in self.live.values_mut() {
-            let Some(subscriber) = snapshot.subscriber(&session.username) else {
-                if session.slot().is_some() {
-                    decision.close(session.id, Cause::ADMIN_RESET);
-                }
-                continue;
-            };
-            session.limits = limits(subscriber);
-            session.subscription = subscriber.subscription;
-            let wanted = (subscriber.shape(), subscriber.class);
-            if (session.shape, session.class) == wanted {
-                continue;
-            }
-            (session.shape, session.class) = wanted;
-            session.revision = snapshot.revision;
-            decision.started(now_ms, session);
-            if let Some(entry) = session.entry() {
-                decision.acts.push(Act::Install(entry, None));
-            }
-        }
-    }
-
-    pub fn disconnect(
-        &mut self,
-        id: SessionId,
-        answer: event::Answer<Effect>,
-        decision: &mut Decision,
-    ) {
-        let effect = match self.live.get(&id) {
-            None => Effect::Nothing,
-            Some(session) if session.slot().is_none() => Effect::Failed {
-                reason: "the session is at a NAS whose traffic does not pass this host".to_owned(),
-            },
-            Some(_) => {
-                decision.close(id, Cause::ADMIN_RESET);
-                Effect::Done
-            }
-        };
-        decision.acts.push(Act::Answer(answer, effect));
     }
 
     /// A round: readings of the data plane, in any order; limits, reports, second tries.
@@ -269,14 +277,17 @@ impl Sessions {
                 session.observe(reading.passed, now_ms);
             }
         }
-        for session in self.live.values() {
-            if let Some(cause) = session.exhausted(now_ms)
-                && session.slot().is_some()
-            {
-                decision.close(session.id, cause);
-            }
+        let exhausted: Vec<(SessionId, Cause)> = self
+            .live
+            .values()
+            .filter_map(|session| Some((session.id, session.exhausted(now_ms)?)))
+            .collect();
+        for (id, cause) in exhausted {
+            self.end(id, cause, now_ms, decision);
         }
-        if now_ms.saturating_sub(self.reported_at_ms) >= self.report_every_ms {
+        self.silent(now_ms, decision);
+        self.settle(now_ms, decision);
+        if now_ms.saturating_sub(self.reported_at_ms) >= self.pace.report_ms {
             self.report(now_ms, decision);
         }
         for id in &self.behind {
@@ -312,8 +323,8 @@ impl Sessions {
     ) {
         let Some(mut session) = self.live.remove(&id) else { return };
         session.observe(reading.passed, now_ms);
-        decision.record(now_ms, journal::Event::SessionStopped(session.stopped(cause)));
-        decision.rows.push(Row::Delete { session: id });
+        let ended_at_ms = session.ended_at_ms.unwrap_or(now_ms);
+        decision.record(ended_at_ms, journal::Event::SessionStopped(session.stopped(cause)));
         // A session that was opened in this same round must not come back to life.
         decision.acts.retain(|act| !matches!(act, Act::Install(entry, _) if entry.session == id));
         if let Some(mac) = session.mac
@@ -321,14 +332,27 @@ impl Sessions {
         {
             self.by_mac.remove(&mac);
         }
-        let key = (session.nas.name, session.acct_session_id);
-        if self.by_acct.get(&key) == Some(&id) {
-            self.by_acct.remove(&key);
+        let key = session.acct_key();
+        if let Some(key) = &key
+            && self.by_acct.get(key) == Some(&id)
+        {
+            self.by_acct.remove(key);
         }
-        if let Meter::Kernel { slot, .. } = session.meter {
-            self.slots.give_back(slot);
-        }
+        self.ports.leave(&session);
         self.behind.remove(&id);
+        decision.leases.push(Lease::GivenBack(id));
+        match session.meter {
+            Meter::Kernel { slot, .. } => {
+                decision.rows.push(Row::Delete { session: id });
+                self.slots.give_back(slot);
+            }
+            Meter::Nas(_) => {
+                self.asks_stopped(Some(id), None, now_ms, decision);
+                let body = session.to_row_of_ended(cause, ended_at_ms);
+                decision.rows.push(Row::Put { session: id, body });
+                self.gone.put(session, cause, ended_at_ms, decision);
+            }
+        }
     }
 
     /// What came of [`Act::Install`].

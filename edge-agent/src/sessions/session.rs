@@ -1,6 +1,6 @@
 //! One session, and the form in which it outlives the process.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -14,7 +14,11 @@ use shared::{
     },
 };
 
-use super::event::NasRef;
+use super::{
+    Device, Lease,
+    event::{NasRef, Place},
+    metering::NasMeter,
+};
 use crate::dataplane::{Entry, Slot};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub struct Session {
     pub ip: Option<IpAddr>,
     /// Empty until the NAS has named one.
     pub acct_session_id: String,
+    /// Whose the NAS says it is, in accounting: not always the `username`.
+    pub acct_username: String,
+    pub place: Place,
     pub meter: Meter,
     pub shape: Shape,
     pub class: Class,
@@ -40,9 +47,33 @@ pub struct Session {
     pub active_at_ms: u64,
     /// Cumulative, as last written to the journal.
     pub reported: Counters,
+    /// The desired state knows, or knew, whose it is.
+    pub is_known: bool,
+    /// The shape and the limits as they were last wanted: what somebody else has changed since
+    /// stays until something else is wanted.
+    pub wanted: (Shape, Limits),
+    /// When the NAS last spoke of it, by this host's clock.
+    pub heard_at_ms: u64,
+    /// When that happened which the NAS last spoke of: earlier, if it had to try for long.
+    pub event_at_ms: u64,
+    /// When its NAS was last asked to end it.
+    pub asked_at_ms: Option<u64>,
+    /// When it ended, if that was earlier than it became known.
+    pub ended_at_ms: Option<u64>,
 }
 
-/// Where a session's counters come from.
+/// What a NAS calls a session. Acct-Session-Id alone is not unique: NASes count from zero again,
+/// and one address may stand for many.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AcctKey {
+    pub nas: Arc<str>,
+    pub nas_identifier: String,
+    pub session: String,
+    /// Last, so that those who do not repeat it are found, too.
+    pub username: String,
+}
+
+/// Where a counters come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meter {
     /// This host's data plane. `base` is what the session had moved before the kernel's counters
@@ -50,7 +81,7 @@ pub enum Meter {
     /// the slot's counters may be another session's.
     Kernel { slot: Slot, base: Counters, installed: bool },
     /// Accounting packets.
-    Nas,
+    Nas(NasMeter),
 }
 
 /// When a session ends by itself.
@@ -66,6 +97,7 @@ pub struct Limits {
 pub struct Cause(pub u32);
 
 impl Cause {
+    pub const LOST_SERVICE: Self = Self(3);
     pub const IDLE_TIMEOUT: Self = Self(4);
     pub const SESSION_TIMEOUT: Self = Self(5);
     pub const ADMIN_RESET: Self = Self(6);
@@ -80,7 +112,7 @@ impl Session {
     pub const fn slot(&self) -> Option<Slot> {
         match self.meter {
             Meter::Kernel { slot, .. } => Some(slot),
-            Meter::Nas => None,
+            Meter::Nas(_) => None,
         }
     }
 
@@ -88,15 +120,36 @@ impl Session {
     pub const fn installed_slot(&self) -> Option<Slot> {
         match self.meter {
             Meter::Kernel { slot, installed: true, .. } => Some(slot),
-            Meter::Kernel { .. } | Meter::Nas => None,
+            Meter::Kernel { .. } | Meter::Nas(_) => None,
         }
+    }
+
+    /// Its device is on-line.
+    pub fn lease(&self, lasting: Option<Duration>) -> Option<Lease> {
+        let device = Device::of(self.mac, &self.nas.name, &self.place, &self.acct_session_id)?;
+        let (username, session) = (self.username.clone(), self.id);
+        Some(Lease::Held { username, device, session, lasting })
+    }
+
+    pub const fn is_metered_here(&self) -> bool {
+        matches!(self.meter, Meter::Kernel { .. })
+    }
+
+    /// What its NAS calls it, once that is known.
+    pub fn acct_key(&self) -> Option<AcctKey> {
+        (!self.acct_session_id.is_empty()).then(|| AcctKey {
+            nas: Arc::clone(&self.nas.name),
+            nas_identifier: self.place.nas_identifier.clone(),
+            session: self.acct_session_id.clone(),
+            username: self.acct_username.clone(),
+        })
     }
 
     /// What was moved before the kernel's counters began.
     pub const fn base(&self) -> Counters {
         match self.meter {
             Meter::Kernel { base, .. } => base,
-            Meter::Nas => self.counters,
+            Meter::Nas(_) => self.counters,
         }
     }
 
@@ -154,7 +207,7 @@ impl Session {
             up_kbps: self.shape.up_kbps.get(),
             metering: i32::from(match self.meter {
                 Meter::Kernel { .. } => Metering::Kernel,
-                Meter::Nas => Metering::Nas,
+                Meter::Nas(_) => Metering::Nas,
             }),
             revision: self.revision,
         }
@@ -173,10 +226,29 @@ impl Session {
         serde_json::to_vec(&Stored::from(self)).expect("a session is plain text and numbers")
     }
 
-    /// `None` if the row is not one of this program's.
-    pub fn from_row(row: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Stored>(row).ok().map(Self::from)
+    /// For a session that has ended: its NAS may not know yet that this is written down.
+    pub fn to_row_of_ended(&self, cause: Cause, at_ms: u64) -> Vec<u8> {
+        let stored = Stored { ended: Some((cause.0, at_ms)), ..Stored::from(self) };
+        serde_json::to_vec(&stored).expect("a session is plain text and numbers")
     }
+
+    /// `None` if the row is not one of this program's.
+    pub fn from_row(row: &[u8]) -> Option<Kept> {
+        let stored = serde_json::from_slice::<Stored>(row).ok()?;
+        Some(match stored.ended {
+            None => Kept::Live(Self::from(stored)),
+            Some((cause, at_ms)) => {
+                Kept::Ended { session: Self::from(stored), cause: Cause(cause), at_ms }
+            }
+        })
+    }
+}
+
+/// What a row says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Live(Session),
+    Ended { session: Session, cause: Cause, at_ms: u64 },
 }
 
 /// The row's form. Fields are added with a default, so that an upgraded agent takes over the
@@ -200,13 +272,27 @@ struct Stored {
     revision: u64,
     limits: Limits,
     reported: Counters,
+    #[serde(default)]
+    acct_username: String,
+    #[serde(default)]
+    place: Place,
+    #[serde(default)]
+    nas_meter: NasMeter,
+    #[serde(default)]
+    counters: Counters,
+    #[serde(default)]
+    is_known: bool,
+    wanted: Option<(Shape, Limits)>,
+    /// Acct-Terminate-Cause, and when.
+    #[serde(default)]
+    ended: Option<(u32, u64)>,
 }
 
 impl From<&Session> for Stored {
     fn from(session: &Session) -> Self {
         let (slot, base) = match session.meter {
             Meter::Kernel { slot, base, .. } => (Some(slot.0), base),
-            Meter::Nas => (None, Counters::default()),
+            Meter::Nas(_) => (None, Counters::default()),
         };
         Self {
             id: session.id,
@@ -226,6 +312,16 @@ impl From<&Session> for Stored {
             revision: session.revision,
             limits: session.limits,
             reported: session.reported,
+            acct_username: session.acct_username.clone(),
+            place: session.place.clone(),
+            nas_meter: match session.meter {
+                Meter::Kernel { .. } => NasMeter::default(),
+                Meter::Nas(meter) => meter,
+            },
+            counters: session.counters,
+            is_known: session.is_known,
+            wanted: Some(session.wanted),
+            ended: None,
         }
     }
 }
@@ -245,16 +341,28 @@ impl From<Stored> for Session {
                 Some(slot) => {
                     Meter::Kernel { slot: Slot(slot), base: stored.base, installed: false }
                 }
-                None => Meter::Nas,
+                None => Meter::Nas(stored.nas_meter),
             },
             shape: stored.shape,
             class: stored.class,
             started_at_ms: stored.started_at_ms,
             revision: stored.revision,
             limits: stored.limits,
-            counters: stored.reported,
+            counters: match stored.slot {
+                // What the kernel has counted since is read from the kernel.
+                Some(_) => stored.reported,
+                None => stored.reported.max(stored.counters),
+            },
             active_at_ms: stored.started_at_ms,
             reported: stored.reported,
+            acct_username: stored.acct_username,
+            place: stored.place,
+            is_known: stored.is_known || stored.subscriber.is_some(),
+            wanted: stored.wanted.unwrap_or((stored.shape, stored.limits)),
+            heard_at_ms: stored.started_at_ms,
+            event_at_ms: stored.started_at_ms,
+            asked_at_ms: None,
+            ended_at_ms: None,
         }
     }
 }

@@ -10,9 +10,10 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
-    event::{Accounting, AcctStatus, AuthFailure, NasRef},
+    event::{Accounting, AcctStatus, AuthFailure, NasRef, Place},
     *,
 };
+use crate::desired::Snapshot;
 
 /// Sessions with a kernel that counts what the test says, and the books that a reader of the
 /// journal would keep.
@@ -28,6 +29,8 @@ struct World {
     fresh: u128,
     refuse_installs: bool,
 }
+
+const PACE: Pace = Pace { report_ms: 10_000, silence_ms: 300_000 };
 
 fn mac(n: u8) -> Mac {
     Mac([2, 0, 0, 0, 0, n])
@@ -51,7 +54,7 @@ fn snapshot(subscribers: Vec<Subscriber>) -> Snapshot {
 
 impl World {
     fn new() -> Self {
-        let (sessions, _) = Sessions::restore([], &[], 64, 10_000, 0);
+        let (sessions, _) = Sessions::restore([], &[], 64, PACE, 0);
         Self {
             sessions,
             kernel: BTreeMap::new(),
@@ -135,6 +138,7 @@ impl World {
             nas: nas("lab"),
             ip: None,
             revision: 1,
+            place: Place::default(),
         };
         let mut decision = Decision::default();
         self.sessions.open(open, Ticket::new(|| {}), self.now_ms, &mut decision);
@@ -155,6 +159,10 @@ impl World {
             mac: None,
             ip: None,
             counters: None,
+            has_gigawords: false,
+            session_time: None,
+            delay_seconds: 0,
+            place: Place::default(),
             terminate_cause: 0,
         };
         change(&mut record);
@@ -209,8 +217,8 @@ impl World {
                 class: shared::wire::latest::desired::Class::Active,
             })
             .collect();
-        let rows: Vec<Session> = rows.collect();
-        let (sessions, decision) = Sessions::restore(rows, &observed, 64, 10_000, self.now_ms);
+        let rows: Vec<Kept> = rows.collect();
+        let (sessions, decision) = Sessions::restore(rows, &observed, 64, PACE, self.now_ms);
         self.sessions = sessions;
         self.carry_out(decision);
     }
@@ -315,7 +323,11 @@ fn a_changed_plan_reaches_a_live_session_and_a_removed_subscriber_is_off_line() 
         .iter()
         .filter_map(|act| match act {
             Act::Install(entry, _) => Some(entry.shape.down_kbps.get()),
-            Act::Reply(_) | Act::Answer(..) | Act::Applied(_) => None,
+            Act::Reply(_)
+            | Act::Ask(_)
+            | Act::Authorised(..)
+            | Act::Answer(..)
+            | Act::Applied(_) => None,
         })
         .collect();
     assert_eq!(installs, [50_000]);

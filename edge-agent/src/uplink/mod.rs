@@ -359,4 +359,5 @@ const INBOX_MAX: usize = 64;
 /// How long the journal may wait for a screen.
 const LIVE_TIME: Duration = Duration::from_millis(500);
 
-const COMMAND_TIME: Duration = Duration::from_secs(10);
+/// A NAS is asked for half a minute, and what comes of it is waited for.
+const COMMAND_TIME: Duration = Duration::from_mins(1);

@@ -41,6 +41,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod ids;
+mod schedule;
+
+use self::ids::Ids;
+pub use self::schedule::Schedule;
 use crate::{
     attr::AttrType,
     authenticator::{self, MessageAuthenticator},
@@ -65,23 +70,6 @@ pub struct Client {
 /// A request that waits for its reply. Its number is not the identifier on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Exchange(u64);
-
-/// When a request is sent again, and when it is given up: the words of RFC 5080 §2.2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// IRT: after this the request is sent for the second time. The wait then doubles.
-    pub initial: Duration,
-    /// MRT: the longest wait.
-    pub longest: Option<Duration>,
-    /// MRC: how often a request is sent at most.
-    pub sends: Option<u32>,
-    /// MRD: how long it is tried.
-    pub duration: Option<Duration>,
-    /// What is in the packet changes with time, as an Acct-Delay-Time does: it is written again
-    /// for every retransmission, which makes it another request with another identifier
-    /// (RFC 2866 §5.2, RFC 5176 §2.3).
-    pub changes: bool,
-}
 
 /// What has to be done now.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,6 +110,17 @@ pub enum Ignored {
     Forged,
 }
 
+impl Ignored {
+    /// For metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Code => "code",
+            Self::Forged => "forged",
+        }
+    }
+}
+
 /// What has happened since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -156,16 +155,6 @@ pub enum RequestError {
     Over,
 }
 
-/// The identifiers of one server.
-#[derive(Debug)]
-struct Ids {
-    holders: Box<[Option<Exchange>; 256]>,
-    /// Where to look for a free one: one that was just freed comes last, so that a late reply
-    /// seldom meets a new request.
-    next: u8,
-    used: u16,
-}
-
 #[derive(Debug)]
 struct Request {
     to: SocketAddr,
@@ -187,49 +176,6 @@ struct Request {
     /// A packet that changes has gone out as it is.
     stale: bool,
 }
-
-impl Default for Schedule {
-    /// IRT 2 s, MRT 16 s, MRC 5, MRD 30 s: what RFC 5080 §2.2.1 recommends.
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(2),
-            longest: Some(Duration::from_secs(16)),
-            sends: Some(5),
-            duration: Some(Duration::from_secs(30)),
-            changes: false,
-        }
-    }
-}
-
-impl Schedule {
-    /// RT of the first wait: `IRT + RAND * IRT`.
-    fn first(&self, random: u32) -> Duration {
-        shaken(self.initial, self.initial, random)
-    }
-
-    /// RT of the next: `2 * RTprev + RAND * RTprev`, at most `MRT + RAND * MRT`.
-    fn next(&self, before: Duration, random: u32) -> Duration {
-        let wait = shaken(before.saturating_mul(2), before, random);
-        match self.longest {
-            Some(longest) if wait > longest => shaken(longest, longest, random),
-            _ => wait,
-        }
-    }
-
-    fn ends(&self, began: Instant) -> Option<Instant> {
-        began.checked_add(self.duration?)
-    }
-}
-
-/// `base + RAND * of`, where RAND is between -0.1 and 0.1.
-fn shaken(base: Duration, of: Duration, random: u32) -> Duration {
-    let tenth = of / 10;
-    let steps = tenth.saturating_mul(2) / STEPS;
-    base.saturating_sub(tenth).saturating_add(steps.saturating_mul(random % (STEPS + 1)))
-}
-
-/// How finely a random number moves a wait.
-const STEPS: u32 = 1_000;
 
 impl Client {
     /// A request to `to`, which is due at once. `write` gets the identifier that its packet has to
@@ -475,40 +421,5 @@ const fn replies_to(request: Code) -> &'static [Code] {
         Code::DISCONNECT_REQUEST => &[Code::DISCONNECT_ACK, Code::DISCONNECT_NAK],
         Code::COA_REQUEST => &[Code::COA_ACK, Code::COA_NAK],
         _ => &[],
-    }
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self { holders: Box::new([None; 256]), next: 0, used: 0 }
-    }
-}
-
-impl Ids {
-    fn take(&mut self, exchange: Exchange) -> Option<u8> {
-        let from = self.next;
-        let mut ids = (0..=u8::MAX).map(|step| from.wrapping_add(step));
-        let id = ids.find(|&id| self.holder(id).is_none())?;
-        self.set(id, Some(exchange));
-        self.next = id.wrapping_add(1);
-        self.used += 1;
-        Some(id)
-    }
-
-    fn give_back(&mut self, id: u8) {
-        if self.holder(id).is_some() {
-            self.used -= 1;
-        }
-        self.set(id, None);
-    }
-
-    fn holder(&self, id: u8) -> Option<Exchange> {
-        self.holders.get(usize::from(id)).copied().flatten()
-    }
-
-    fn set(&mut self, id: u8, holder: Option<Exchange>) {
-        if let Some(place) = self.holders.get_mut(usize::from(id)) {
-            *place = holder;
-        }
     }
 }

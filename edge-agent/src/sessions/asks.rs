@@ -1,0 +1,382 @@
+//! NASes that are asked to end or to change a session (RFC 5176): what they said, and what was
+//! seen afterwards. Pure.
+//!
+//! An ACK is a promise. After it the session's Stop is awaited, or its traffic is looked at; the
+//! journal tells both, and who gave the command hears what was seen.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use radius::dynauth::ErrorCause;
+use shared::{
+    id::SessionId,
+    octets::Counters,
+    rate::Shape,
+    wire::latest::{
+        command::Effect,
+        desired::Nas,
+        journal::{self, Answered, Observed, SessionEffect},
+    },
+};
+
+use super::{
+    Act, Cause, Decision, Session, Sessions,
+    event::{self, AskId, NasAnswer, NasRef, Place},
+    session::AcctKey,
+};
+
+/// What a NAS is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub id: AskId,
+    pub nas: NasRef,
+    /// Where it is asked.
+    pub to: IpAddr,
+    pub want: Want,
+    /// How the NAS knows the session.
+    pub username: String,
+    pub acct_session_id: String,
+    pub ip: Option<IpAddr>,
+    pub place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Disconnect,
+    /// Other rates.
+    Change {
+        before: Shape,
+        after: Shape,
+    },
+}
+
+/// Asked, and not over.
+#[derive(Debug)]
+struct Asked {
+    session: SessionId,
+    nas: Arc<str>,
+    key: Option<AcctKey>,
+    want: Want,
+    at_ms: u64,
+    answer: Option<NasAnswer>,
+    /// Until when something is looked for, once it is answered.
+    until_ms: u64,
+    /// Its NAS has ended it.
+    stopped: bool,
+    /// Its NAS says that it goes on.
+    heard: bool,
+    watch: Option<Watch>,
+    tell: Option<event::Answer<Effect>>,
+}
+
+/// Traffic after a change.
+#[derive(Clone, Copy, Debug)]
+struct Watch {
+    before: Shape,
+    after: Shape,
+    /// The first reading after the answer.
+    from: Option<(u64, Counters)>,
+    seen: Observed,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    next: u64,
+    open: BTreeMap<AskId, Asked>,
+}
+
+/// For how long a Stop is awaited after an ACK. NASes send it at once, and again after some
+/// seconds if it is lost.
+const STOP_MS: u64 = 10_000;
+
+/// For how long a session's traffic is watched after a change: two reports, and a late one.
+const WATCH_MS: u64 = 200_000;
+
+/// How soon a NAS is asked again to end a session that should be over.
+const AGAIN_MS: u64 = 5 * 60 * 1_000;
+
+/// Questions that are open at once: those of a site that all end together.
+const OPEN_MAX: usize = 65_536;
+
+impl Sessions {
+    /// Where there is somebody to ask about a session.
+    fn askable(&self, session: &Session) -> Option<IpAddr> {
+        let nas = self.nas.get(&*session.nas.name).filter(|nas| nas.dynauth_port != 0)?;
+        session.place.address.or_else(|| only(nas))
+    }
+
+    /// Ends a session by itself: in this host's kernel now, at its NAS by asking it.
+    pub(super) fn end(
+        &mut self,
+        id: SessionId,
+        cause: Cause,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
+        let Some(session) = self.live.get(&id) else { return };
+        if session.is_metered_here() && !decision.is_closing(id) {
+            decision.close(id, cause);
+            self.ask(id, Want::Disconnect, None, now_ms, decision);
+        } else if !session.is_metered_here() {
+            self.ask_to_end(id, now_ms, decision);
+        }
+    }
+
+    /// A session of a NAS that should be over: not more often than it makes sense.
+    pub(super) fn ask_to_end(&mut self, id: SessionId, now_ms: u64, decision: &mut Decision) {
+        let Some(session) = self.live.get_mut(&id) else { return };
+        if session.asked_at_ms.is_none_or(|at| now_ms.saturating_sub(at) >= AGAIN_MS) {
+            session.asked_at_ms = Some(now_ms);
+            self.ask(id, Want::Disconnect, None, now_ms, decision);
+        }
+    }
+
+    /// `tell` is told what was seen; it is given back if there is nobody to ask.
+    pub(super) fn ask(
+        &mut self,
+        id: SessionId,
+        want: Want,
+        tell: Option<event::Answer<Effect>>,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) -> Option<event::Answer<Effect>> {
+        let Some(session) = self.live.get(&id) else { return tell };
+        let Some(to) = self.askable(session).filter(|_| self.asks.open.len() < OPEN_MAX) else {
+            return tell;
+        };
+        self.asks.next += 1;
+        let ask = Ask {
+            id: AskId(self.asks.next),
+            nas: session.nas.clone(),
+            to,
+            want,
+            username: match session.acct_username.as_str() {
+                "" => session.username.clone(),
+                named => named.to_owned(),
+            },
+            acct_session_id: session.acct_session_id.clone(),
+            ip: session.ip,
+            place: session.place.clone(),
+        };
+        let asked = Asked {
+            session: id,
+            nas: Arc::clone(&session.nas.name),
+            key: session.acct_key(),
+            want,
+            at_ms: now_ms,
+            answer: None,
+            until_ms: u64::MAX,
+            stopped: false,
+            heard: false,
+            watch: match want {
+                Want::Disconnect => None,
+                Want::Change { before, after } => {
+                    Some(Watch { before, after, from: None, seen: Observed::Unknown })
+                }
+            },
+            tell,
+        };
+        self.asks.open.insert(ask.id, asked);
+        decision.acts.push(Act::Ask(Box::new(ask)));
+        None
+    }
+
+    /// What a NAS said, or that it said nothing.
+    pub fn answered(&mut self, id: AskId, answer: NasAnswer, now_ms: u64, decision: &mut Decision) {
+        let Some(asked) = self.asks.open.get_mut(&id) else { return };
+        asked.answer = Some(answer);
+        match (answer.answered, asked.want) {
+            (Answered::Ack, Want::Disconnect) => asked.until_ms = now_ms.saturating_add(STOP_MS),
+            (Answered::Ack, Want::Change { .. }) => {
+                asked.until_ms = now_ms.saturating_add(WATCH_MS);
+            }
+            (Answered::Unknown | Answered::Nak | Answered::Silence | Answered::NotAsked, _) => {
+                asked.until_ms = now_ms;
+            }
+        }
+        // Its NAS does not know it: it is over, and nobody has said so.
+        let session = asked.session;
+        if answer.cause == Some(ErrorCause::SESSION_CONTEXT_NOT_FOUND) {
+            asked.stopped = true;
+            if self.live.contains_key(&session) {
+                decision.close(session, Cause::LOST_SERVICE);
+            }
+        }
+        self.settle(now_ms, decision);
+    }
+
+    /// A session is over, or a NAS says so of one that was ended here.
+    pub(super) fn asks_stopped(
+        &mut self,
+        id: Option<SessionId>,
+        key: Option<&AcctKey>,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
+        if self.asks.open.is_empty() {
+            return;
+        }
+        let mut found = false;
+        for asked in self.asks.open.values_mut() {
+            if Some(asked.session) == id || (key.is_some() && asked.key.as_ref() == key) {
+                asked.stopped = true;
+                found = true;
+            }
+        }
+        if found {
+            self.settle(now_ms, decision);
+        }
+    }
+
+    /// A NAS reports on a session that it was asked about.
+    pub(super) fn asks_heard(
+        &mut self,
+        id: Option<SessionId>,
+        key: Option<&AcctKey>,
+        counters: Option<Counters>,
+        event_ms: u64,
+    ) {
+        for asked in self.asks.open.values_mut() {
+            let is_it = Some(asked.session) == id || (key.is_some() && asked.key.as_ref() == key);
+            if !is_it || asked.answer.is_none() {
+                continue;
+            }
+            asked.heard = true;
+            if let (Some(watch), Some(counters)) = (&mut asked.watch, counters) {
+                watch.look(counters, event_ms);
+            }
+        }
+    }
+
+    /// Once a second: what is seen by now, or never.
+    pub(super) fn settle(&mut self, now_ms: u64, decision: &mut Decision) {
+        let over: Vec<AskId> = self
+            .asks
+            .open
+            .iter()
+            .filter(|(_, asked)| {
+                let seen = asked.watch.is_some_and(|watch| watch.seen != Observed::Unknown);
+                asked.answer.is_some() && (asked.stopped || seen || asked.until_ms <= now_ms)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            let Some(asked) = self.asks.open.remove(&id) else { continue };
+            let observed = asked.observed();
+            let answer =
+                asked.answer.unwrap_or(NasAnswer { answered: Answered::Unknown, cause: None });
+            let effect = SessionEffect {
+                session: asked.session.to_vec(),
+                asked: match asked.want {
+                    Want::Disconnect => journal::Asked::Disconnect,
+                    Want::Change { .. } => journal::Asked::Change,
+                }
+                .into(),
+                asked_at_ms: asked.at_ms,
+                answered: answer.answered.into(),
+                error_cause: answer.cause.map_or(0, |cause| cause.0),
+                observed: observed.into(),
+                after_ms: u32::try_from(now_ms.saturating_sub(asked.at_ms)).unwrap_or(u32::MAX),
+                nas_name: asked.nas.to_string(),
+            };
+            metrics::counter!(
+                "kennet_dynauth_effects_total",
+                "asked" => effect.asked().as_str(),
+                "answered" => effect.answered().as_str(),
+                "observed" => effect.observed().as_str()
+            )
+            .increment(1);
+            decision.record(now_ms, journal::Event::SessionEffect(effect));
+            if let Some(tell) = asked.tell {
+                decision.acts.push(Act::Answer(tell, told(observed, answer)));
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn observed(&self) -> Observed {
+        let said = self.answer.map(|answer| answer.answered);
+        match (self.stopped, self.want, said) {
+            (true, ..) => Observed::Ended,
+            (false, _, Some(Answered::Nak)) => Observed::StillThere,
+            (false, Want::Disconnect, _) if self.heard => Observed::StillThere,
+            (false, Want::Change { .. }, Some(Answered::Ack)) => {
+                self.watch.map_or(Observed::Unknown, |watch| watch.seen)
+            }
+            (false, ..) => Observed::Unknown,
+        }
+    }
+}
+
+/// The address of a NAS that has one.
+fn only(nas: &Nas) -> Option<IpAddr> {
+    let address = nas.address.address();
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    (nas.address.bits() == bits).then_some(address)
+}
+
+/// For who gave the command.
+fn told(observed: Observed, answer: NasAnswer) -> Effect {
+    let said = match (answer.answered, answer.cause) {
+        (Answered::Ack, _) => "has acknowledged".to_owned(),
+        (Answered::Nak, Some(cause)) => format!("refuses ({cause})"),
+        (Answered::Nak, None) => "refuses".to_owned(),
+        (Answered::Silence, _) => "does not answer".to_owned(),
+        (Answered::NotAsked | Answered::Unknown, _) => "could not be asked".to_owned(),
+    };
+    match observed {
+        Observed::Ended | Observed::Changed => Effect::Done,
+        Observed::StillThere => {
+            Effect::Failed { reason: format!("the session goes on: its NAS {said}") }
+        }
+        Observed::Unknown => {
+            Effect::Failed { reason: format!("nobody has seen the session end: its NAS {said}") }
+        }
+    }
+}
+
+impl Watch {
+    /// Between two reports the average tells, if the line was full enough: what is beyond the new
+    /// rate is not held to it; what keeps to it and is near it is, where the old rate was another.
+    fn look(&mut self, counters: Counters, now_ms: u64) {
+        let Some((from_ms, from)) = self.from else {
+            self.from = Some((now_ms, counters));
+            return;
+        };
+        let ms = now_ms.saturating_sub(from_ms);
+        if ms < WATCHED_MIN_MS {
+            return;
+        }
+        let moved = counters.max(from) - from;
+        // Bytes in a millisecond are 8 kbit/s.
+        let kbps = |bytes: u64| bytes.saturating_mul(8) / ms;
+        let (before, after) = (self.before, self.after);
+        let down = seen(kbps(moved.down_bytes), before.down_kbps.get(), after.down_kbps.get());
+        let up = seen(kbps(moved.up_bytes), before.up_kbps.get(), after.up_kbps.get());
+        self.seen = match (down, up) {
+            (Observed::StillThere, _) | (_, Observed::StillThere) => Observed::StillThere,
+            (Observed::Changed, _) | (_, Observed::Changed) => Observed::Changed,
+            _ => Observed::Unknown,
+        };
+        self.from = Some((now_ms, counters));
+    }
+}
+
+/// Reports nearer to each other than this say little about a rate.
+const WATCHED_MIN_MS: u64 = 5_000;
+
+fn seen(kbps: u64, before: u32, after: u32) -> Observed {
+    let (before, after) = (u64::from(before), u64::from(after));
+    // Bursts and the edges of the interval.
+    let beyond = |rate: u64| kbps * 10 > rate * 11;
+    let is_near = kbps * 2 > after;
+    if before == after {
+        Observed::Unknown
+    } else if beyond(after) {
+        Observed::StillThere
+    } else if (before < after && beyond(before)) || (before > after && is_near) {
+        Observed::Changed
+    } else {
+        Observed::Unknown
+    }
+}
