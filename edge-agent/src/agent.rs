@@ -94,7 +94,7 @@ pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
         }
     }
     if let Some(radius) = &settings.radius {
-        radius::check(radius).map_err(radius::ListenError::Tls)?;
+        radius::check(radius)?;
     }
     if let Some(uplink) = &settings.uplink {
         Uplink::broker(uplink)?;
@@ -210,7 +210,8 @@ impl Agent {
         self.life.stopped().await;
     }
 
-    /// Reads the desired state again, from its file or from the controller.
+    /// Reads the desired state again, from its file or from the controller, and the certificates
+    /// of EAP.
     pub fn reload(&self) {
         self.reload.run();
     }

@@ -71,7 +71,40 @@ pub struct RadiusTls {
 pub struct Eap {
     pub cert: PathBuf,
     pub key: PathBuf,
+    /// Who signs the certificates of subscribers' devices; without it there is no EAP-TLS.
     pub client_ca: Option<PathBuf>,
+    /// What is offered, the first first; all when left out.
+    pub methods: Option<Vec<EapMethod>>,
+    /// The oldest TLS that is spoken.
+    #[serde(default)]
+    pub min_tls: TlsVersion,
+    /// For how long who has logged in can come back without a password; 0 for never.
+    #[serde(default = "default_eap_session_seconds")]
+    pub session_seconds: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EapMethod {
+    Peap,
+    Ttls,
+    Tls,
+    Mschapv2,
+    Md5,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// A day, as other servers do.
+const fn default_eap_session_seconds() -> u32 {
+    24 * 60 * 60
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -209,14 +242,7 @@ impl Settings {
 
     /// Keys that are set and that this version does not serve: said aloud, never passed over.
     pub fn unserved(&self) -> Vec<&'static str> {
-        let radius = self.radius.as_ref();
-        [
-            ("radius.eap", radius.is_some_and(|radius| radius.eap.is_some())),
-            ("portal", self.portal.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(key, is_set)| is_set.then_some(key))
-        .collect()
+        if self.portal.is_some() { vec!["portal"] } else { Vec::new() }
     }
 
     fn check(&self, file: &Path) -> Result<(), SettingsError> {
@@ -287,12 +313,15 @@ impl Settings {
             Some(uplink) => (Some(&mut uplink.secret_file), uplink.ca.as_mut()),
             None => (None, None),
         };
-        let (own, tls) = match self.radius.as_mut() {
-            Some(radius) => (Some(&mut radius.dictionaries), radius.tls.as_mut()),
-            None => (None, None),
+        let (own, tls, eap) = match self.radius.as_mut() {
+            Some(radius) => {
+                (Some(&mut radius.dictionaries), radius.tls.as_mut(), radius.eap.as_mut())
+            }
+            None => (None, None, None),
         };
         let tls = tls.map(|tls| [&mut tls.cert, &mut tls.key, &mut tls.client_ca]);
         let tls = tls.into_iter().flatten();
+        let eap = eap.map(|eap| [Some(&mut eap.cert), Some(&mut eap.key), eap.client_ca.as_mut()]);
         [
             Some(&mut self.state_dir),
             self.desired.as_mut().map(|desired| &mut desired.file),
@@ -300,6 +329,7 @@ impl Settings {
             ca,
         ]
         .into_iter()
+        .chain(eap.into_iter().flatten())
         .flatten()
         .chain(tls)
         .chain(own.into_iter().flatten())
@@ -370,7 +400,7 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
-        let unserved = ["radius.eap", "portal"];
+        let unserved = ["portal"];
         assert_eq!(settings.unserved(), unserved);
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));

@@ -3,7 +3,7 @@
 //!
 //! Here is the arithmetic; [`Answer`] is what a NAS relays (RFC 2548).
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use des::{
     Des,
@@ -187,7 +187,8 @@ pub fn error_message(fresh: &[u8; 16]) -> String {
     format!("E=691 R=0 C={:032X} V=3", u128::from_be_bytes(*fresh))
 }
 
-/// Keys for MPPE as the authenticator sees them, 128 bits each. RFC 3079 §3.
+/// Keys for MPPE as the authenticator sees them, 128 bits each. RFC 3079 §3. They do not print and
+/// are wiped when they go.
 pub struct Keys {
     /// What the authenticator encrypts with: MS-MPPE-Send-Key.
     pub send: [u8; 16],
@@ -221,6 +222,12 @@ impl Drop for Keys {
     fn drop(&mut self) {
         self.send.zeroize();
         self.recv.zeroize();
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(keys)")
     }
 }
 

@@ -49,7 +49,7 @@ struct World {
 }
 
 impl Directory for World {
-    fn credential(&self, identity: &str) -> Option<Credential<'_>> {
+    fn credential<'a>(&'a self, identity: &'a str) -> Option<Credential<'a>> {
         match identity {
             "amina" => Some(Credential { password: Some(self.amina), nt_hash: None }),
             "windows" => Some(Credential { password: None, nt_hash: Some(nt_hash("simba")) }),

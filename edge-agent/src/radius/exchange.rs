@@ -9,6 +9,7 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use radius::{
     AttrType, Code, EncodeError, LEN_MAX, Packet, Writer,
     dynauth::{self, Action, ErrorCause},
+    eap,
     packet::{Authenticator, LEN_MIN},
     server::Pending,
 };
@@ -43,6 +44,8 @@ pub(super) struct Exchange {
     given: Option<IpAddr>,
     /// Where its device is, if that matters.
     place: Option<(Place, String)>,
+    /// The identifier of its EAP packet, if it has one.
+    eap: Option<u8>,
 }
 
 impl Exchange {
@@ -76,6 +79,9 @@ impl Exchange {
             revision: snapshot.revision,
             given,
             place,
+            eap: request
+                .attr(AttrType::EAP_MESSAGE)
+                .map(|attr| attr.value.get(1).copied().unwrap_or_default()),
         }
     }
 
@@ -85,7 +91,6 @@ impl Exchange {
     }
 
     /// Of the request: what values in the reply are hidden with.
-    #[expect(dead_code, reason = "methods of several round trips answer so")]
     pub(super) fn authenticator(&self) -> Authenticator {
         *self.asked.packet().authenticator()
     }
@@ -154,7 +159,8 @@ impl Exchange {
         taken.is_ok()
     }
 
-    /// Access-Reject, after a while; `fill` writes what else belongs into it.
+    /// Access-Reject, after a while, with EAP-Failure if that is what was asked; `fill` writes what
+    /// else belongs into it.
     pub(super) fn reject(
         self,
         refusal: auth::Refusal,
@@ -174,9 +180,16 @@ impl Exchange {
             reason: refusal.as_str(),
         }));
         let port = Arc::clone(&self.port);
+        let asked_by_eap = self.eap;
         let held = self.hold(Code::ACCESS_REJECT, |reply| {
             fill(reply);
-            reply.text(AttrType::REPLY_MESSAGE, refusal.message());
+            // RFC 3579 §2.6.5: there is no text beside an EAP packet.
+            match asked_by_eap {
+                Some(id) => eap::message::write(reply, &eap::packet::end(eap::Code::Failure, id)),
+                None => {
+                    reply.text(AttrType::REPLY_MESSAGE, refusal.message());
+                }
+            }
         });
         if let Some(held) = held {
             port.hub.rejects.put(Instant::now(), held);
@@ -184,7 +197,6 @@ impl Exchange {
     }
 
     /// Access-Challenge.
-    #[expect(dead_code, reason = "methods of several round trips answer so")]
     pub(super) fn challenge(self, fill: impl FnOnce(&mut Writer<'_>)) {
         self.answer(Code::ACCESS_CHALLENGE, fill);
     }

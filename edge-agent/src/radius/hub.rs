@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, mpsc::SyncSender},
 };
 
-use super::{clients::Roster, delay::Rejects, drops::Tally};
+use super::{clients::Roster, delay::Rejects, drops::Tally, eap::Eap, random::Random};
 use crate::{
     desired,
     sessions::{event::Event, leases::Leases},
@@ -18,6 +18,8 @@ pub(super) struct Hub {
     /// To the sessions.
     pub(super) events: SyncSender<Event>,
     pub(super) rejects: Rejects,
+    pub(super) random: Random,
+    pub(super) eap: Eap,
     pub(super) leases: Arc<Leases>,
     /// This host, for those who name a NAS.
     pub(super) hostname: String,
@@ -28,6 +30,7 @@ impl Hub {
         desired: &desired::Current,
         events: &SyncSender<Event>,
         leases: &Arc<Leases>,
+        eap: Eap,
     ) -> Self {
         Self {
             tally: Tally::new(),
@@ -36,6 +39,8 @@ impl Hub {
             rejects: Rejects::default(),
             leases: Arc::clone(leases),
             hostname: fs::read_to_string(HOSTNAME).unwrap_or_default().trim().to_owned(),
+            random: Random::new(),
+            eap,
         }
     }
 }

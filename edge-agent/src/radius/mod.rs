@@ -2,7 +2,8 @@
 //!
 //! One blocking thread per address and core, outside of tokio: [`listener`] receives a batch, and
 //! [`responder`] takes each packet: [`clients`] says whose it is and whether it is genuine, the
-//! duplicate cache of the `radius` crate whether it is new, [`auth`] and [`acct`] decide (pure).
+//! duplicate cache of the `radius` crate whether it is new, [`auth`] and [`acct`] decide (pure);
+//! [`eap`] takes several round trips for it.
 //! The right to answer is one value, the [`exchange`]: whoever has it answers, at once or later,
 //! by way of the [`port`] that the request came in. [`policy`] writes the plan in the NAS's words
 //! (pure). What opens or changes a session goes to `sessions` as an event, and its ticket sends
@@ -37,6 +38,7 @@ mod clients;
 mod delay;
 mod drops;
 mod dynauth;
+mod eap;
 mod exchange;
 mod hub;
 mod inbox;
@@ -44,15 +46,17 @@ mod listener;
 mod outbox;
 mod policy;
 mod port;
+mod random;
 mod responder;
 mod standing;
 mod tls;
 
 pub use self::{
     dynauth::{ASKS_MAX, Asker},
+    eap::{EapError, Offer},
     tls::TlsError,
 };
-use self::{hub::Hub, listener::Listener, port::Port, responder::Responder};
+use self::{eap::Eap, hub::Hub, listener::Listener, port::Port, responder::Responder};
 
 /// Sockets that are bound and not served yet.
 #[derive(Debug)]
@@ -61,18 +65,21 @@ pub struct Bound {
     acct: Vec<UdpSocket>,
     dynauth: Vec<UdpSocket>,
     tls: Option<tls::Bound>,
+    eap: Arc<Offer>,
 }
 
 /// What can be done with RADIUS while it runs.
 #[derive(Debug)]
 pub struct Running {
     reload: Arc<Notify>,
+    eap: Arc<Offer>,
 }
 
 impl Running {
     /// Reads the certificates again. What is under way goes on with the old ones.
     pub fn reload(&self) {
         self.reload.notify_one();
+        self.eap.reload();
     }
 }
 
@@ -97,11 +104,17 @@ pub enum ListenError {
     Rejects(#[source] io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Eap(#[from] EapError),
+    #[error("cannot start the threads of EAP")]
+    EapThreads(#[source] io::Error),
 }
 
 /// Can what the settings name be used?
-pub fn check(settings: &settings::Radius) -> Result<(), TlsError> {
-    settings.tls.as_ref().map_or(Ok(()), tls::check)
+pub fn check(settings: &settings::Radius) -> Result<(), ListenError> {
+    settings.tls.as_ref().map_or(Ok(()), tls::check)?;
+    Offer::read(settings.eap.as_ref())?;
+    Ok(())
 }
 
 /// Binds every address, so that a daemon that cannot serve one does not start.
@@ -115,11 +128,13 @@ pub fn bind(settings: &settings::Radius) -> Result<Bound, ListenError> {
         }
         Ok::<_, ListenError>(sockets)
     };
+    let eap = Arc::new(Offer::read(settings.eap.as_ref())?);
     Ok(Bound {
         auth: bind_all(&settings.auth)?,
         acct: bind_all(&settings.acct)?,
         dynauth: bind_all(&settings.dynauth)?,
         tls: settings.tls.as_ref().map(tls::Bound::new).transpose()?,
+        eap,
     })
 }
 
@@ -144,6 +159,11 @@ impl Bound {
         self.tls.as_ref()?.address()
     }
 
+    /// What EAP shows to peers, to be read again on demand.
+    pub const fn eap(&self) -> &Arc<Offer> {
+        &self.eap
+    }
+
     /// Serves the sockets until `life` ends; a thread that ends before it ends the daemon.
     ///
     /// TLS needs a tokio runtime, and a metrics recorder has to be installed before, or nothing is counted.
@@ -155,7 +175,8 @@ impl Bound {
         life: &Life,
     ) -> Result<Running, ListenError> {
         let reload = Arc::new(Notify::new());
-        let hub = Arc::new(Hub::new(desired, events, leases));
+        let hub = Arc::new(Hub::new(desired, events, leases, Eap::new(Arc::clone(&self.eap))));
+        hub.eap.start(events, life).map_err(ListenError::EapThreads)?;
         let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));
         let acct = self.acct.into_iter().map(|socket| (Role::Accounting, socket));
@@ -179,7 +200,7 @@ impl Bound {
         }
         run_thread("radius-rejects".to_owned(), life, move |life| hub.rejects.run(life))
             .map_err(ListenError::Rejects)?;
-        Ok(Running { reload })
+        Ok(Running { reload, eap: self.eap })
     }
 }
 

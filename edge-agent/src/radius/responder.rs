@@ -12,7 +12,8 @@ use shared::id::SessionId;
 use uuid::Uuid;
 
 use super::{
-    Role, acct, auth,
+    Role, acct,
+    auth::{self, reply, reply::Hide},
     clients::{Client, Clients},
     drops::DropReason,
     dynauth::asked::{self, Here},
@@ -139,12 +140,27 @@ impl Responder {
     }
 
     fn access(&self, received: Received<'_>, exchange: Exchange) {
-        let Received { request, .. } = received;
-        match auth::decide(&self.clients.snapshot, &request, &exchange.client().secret) {
-            auth::Verdict::Accept(accept) => exchange.accept(accept, |_| {}),
+        let request = received.request;
+        let client = Arc::clone(exchange.client());
+        let hub = &self.port.hub;
+        if let Some(message) = radius::eap::message::of(&request) {
+            return hub.eap.handle(exchange, received, &message, &self.clients.snapshot);
+        }
+        match auth::decide(&self.clients.snapshot, &request, &client.secret) {
+            auth::Verdict::Accept(accept, auth::Proof::Plain) => exchange.accept(accept, |_| {}),
+            auth::Verdict::Accept(accept, proof) => {
+                let nonce = exchange.authenticator();
+                let hide = Hide { secret: &client.secret, request: nonce, salt: hub.random.fill() };
+                exchange.accept(accept, |reply| reply::write_proof(reply, &proof, hide));
+            }
             auth::Verdict::Reject(refusal) => {
                 let username = request.attr(AttrType::USER_NAME);
-                exchange.reject(refusal, username.map_or(&[], |attr| attr.value), |_| {});
+                let error = reply::error_of(&request, || hub.random.fill());
+                exchange.reject(refusal, username.map_or(&[], |attr| attr.value), |reply| {
+                    if let Some(error) = &error {
+                        reply::write_error(reply, error);
+                    }
+                });
             }
         }
     }

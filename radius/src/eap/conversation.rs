@@ -71,7 +71,7 @@ enum State {
 pub(super) enum Next {
     Ask(Kind, Vec<u8>),
     Right { identity: String, keys: Option<Keys>, is_resumed: bool },
-    Wrong { reason: Reason, identity: Option<String> },
+    Wrong { reason: Reason, identity: Option<String>, detail: Option<String> },
 }
 
 impl Conversation {
@@ -81,11 +81,31 @@ impl Conversation {
     }
 
     /// Is the next step one that takes long (asymmetric cryptography)?
-    pub const fn is_heavy(&self) -> bool {
+    pub fn is_heavy(&self) -> bool {
         match self.state {
             #[cfg(feature = "tls")]
-            State::Tls { .. } => true,
+            State::Tls { ref tunnelled, .. } => tunnelled.is_handshaking(),
             State::New | State::Simple(_) | State::Over => false,
+        }
+    }
+
+    /// What the peer calls itself, outside of a tunnel.
+    pub fn identity(&self) -> Option<&str> {
+        match &self.state {
+            State::Simple(login) => Some(login.identity()),
+            #[cfg(feature = "tls")]
+            State::Tls { identity, .. } => Some(identity),
+            State::New | State::Over => None,
+        }
+    }
+
+    /// Why it has failed already, while the peer has not acknowledged it; there are peers that
+    /// never do.
+    pub const fn refusal(&self) -> Option<Reason> {
+        match &self.state {
+            #[cfg(feature = "tls")]
+            State::Tls { tunnelled, .. } => tunnelled.refusal(),
+            State::New | State::Simple(_) | State::Over => None,
         }
     }
 
@@ -121,7 +141,13 @@ impl Conversation {
                 let packet = end(Code::Success, id);
                 Step::Success(Success { packet, identity, method, keys, is_resumed })
             }
-            Next::Wrong { reason, identity } => self.fail(id, reason, identity),
+            Next::Wrong { reason, identity, detail } => {
+                let mut step = self.fail(id, reason, identity);
+                if let Step::Failure(failure) = &mut step {
+                    failure.detail = detail;
+                }
+                step
+            }
         }
     }
 
@@ -215,12 +241,13 @@ impl Conversation {
 
     fn fail(&mut self, id: u8, reason: Reason, identity: Option<String>) -> Step {
         self.state = State::Over;
-        Step::Failure(Failure { packet: end(Code::Failure, id), reason, identity })
+        let packet = end(Code::Failure, id);
+        Step::Failure(Failure { packet, reason, identity, detail: None })
     }
 }
 
 pub(super) fn wrong(reason: Reason, identity: Option<String>) -> Next {
-    Next::Wrong { reason, identity }
+    Next::Wrong { reason, identity, detail: None }
 }
 
 /// Without the keys in it.

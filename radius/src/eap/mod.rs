@@ -30,7 +30,7 @@ pub use packet::{Code, Kind, Packet};
 pub trait Directory {
     /// What somebody who gives this name has to prove. `None` for a name that is nobody's; the
     /// conversation then goes on as if it were somebody's.
-    fn credential(&self, identity: &str) -> Option<Credential<'_>>;
+    fn credential<'a>(&'a self, identity: &'a str) -> Option<Credential<'a>>;
 
     /// Whose certificate it is that bears these `names`; `claimed` is what the peer calls
     /// itself. The certificate is verified.
@@ -134,6 +134,8 @@ pub struct Failure {
     pub reason: Reason,
     /// Who it would have been, as far as that was said.
     pub identity: Option<String>,
+    /// What TLS says about it.
+    pub detail: Option<String>,
 }
 
 /// The keys of a login for the NAS. They do not print and are wiped when they go.

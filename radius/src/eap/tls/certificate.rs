@@ -25,14 +25,11 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
     }
     let common = certificate.subject().iter_common_name();
     let common = common.filter_map(|name| name.as_str().ok().map(ToOwned::to_owned));
-    principal.into_iter().chain(mail).chain(dns).chain(common).take(NAMES_MAX).collect()
+    principal.into_iter().chain(mail).chain(dns).chain(common).collect()
 }
 
 /// 1.3.6.1.4.1.311.20.2.3
 const USER_PRINCIPAL_NAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3];
-
-/// Each is looked up.
-const NAMES_MAX: usize = 8;
 
 /// `[0] { UTF8String }`, with lengths of one octet: no name is longer.
 fn utf8_in(value: &[u8]) -> Option<String> {

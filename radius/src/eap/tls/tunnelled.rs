@@ -32,6 +32,7 @@ enum Phase {
     Wrong {
         reason: Reason,
         identity: Option<String>,
+        detail: Option<String>,
     },
 }
 
@@ -62,6 +63,18 @@ impl Tunnelled {
         self.kind
     }
 
+    /// Why it will fail, when the peer has acknowledged that.
+    pub(in crate::eap) const fn refusal(&self) -> Option<Reason> {
+        match self.phase {
+            Phase::Wrong { reason, .. } => Some(reason),
+            Phase::Handshake | Phase::Peap(_) | Phase::Ttls(_) | Phase::Right { .. } => None,
+        }
+    }
+
+    pub(in crate::eap) fn is_handshaking(&self) -> bool {
+        self.tunnel.is_handshaking()
+    }
+
     /// What the peer, who calls itself `claimed`, has answered to request `id`.
     pub(in crate::eap) fn handle(
         &mut self,
@@ -82,11 +95,11 @@ impl Tunnelled {
             Ok(Taken::Whole) => {}
             Err(Fault::Malformed) => return wrong(Reason::Malformed, who()),
             Err(Fault::Tls(error)) => {
-                let reason = reason_of(&error);
+                let (reason, detail) = (reason_of(&error), Some(error.to_string()));
                 if !self.tunnel.has_more() {
-                    return wrong(reason, who());
+                    return Next::Wrong { reason, identity: who(), detail };
                 }
-                self.phase = Phase::Wrong { reason, identity: who() };
+                self.phase = Phase::Wrong { reason, identity: who(), detail };
                 return self.ask(around);
             }
         }
@@ -104,7 +117,9 @@ impl Tunnelled {
                 let identity = std::mem::take(identity);
                 self.right(identity, around)
             }
-            Phase::Wrong { reason, identity } => wrong(*reason, identity.take()),
+            Phase::Wrong { reason, identity, detail } => {
+                Next::Wrong { reason: *reason, identity: identity.take(), detail: detail.take() }
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! Who may log in: the desired state and a genuine Access-Request, nothing else (pure).
+//!
+//! What takes one packet (PAP, CHAP, MS-CHAP, MAC addresses) is decided here; EAP, which takes
+//! several, ends here: [`may_come_in`].
 
 use std::sync::Arc;
 
-use radius::{Attr, AttrType, Packet, Password, Secret, password::Chap};
+use radius::{Attr, AttrType, Packet, Secret};
 use shared::{
     net::Mac,
     wire::latest::desired::{Class, Subscriber},
@@ -10,9 +13,19 @@ use shared::{
 
 use crate::desired::Snapshot;
 
-#[derive(Debug, PartialEq, Eq)]
+mod credential;
+mod refusal;
+pub(super) mod reply;
+
+use self::credential::{Credential, Match};
+pub(super) use self::{
+    credential::{Proof, nt_hash_of},
+    refusal::Refusal,
+};
+
+#[derive(Debug)]
 pub(super) enum Verdict {
-    Accept(Accept),
+    Accept(Accept, Proof),
     Reject(Refusal),
 }
 
@@ -31,114 +44,11 @@ pub(super) enum By {
     Device,
 }
 
-/// Why somebody may not log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    NoUsername,
-    Malformed,
-    Unsupported,
-    UnknownSubscriber,
-    UnknownDevice,
-    WrongPassword,
-    Blocked,
-    UsedUp,
-    TooManyDevices,
-}
-
-impl Refusal {
-    /// For the journal.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoUsername => "no username",
-            Self::Malformed => "malformed password",
-            Self::Unsupported => "unsupported method",
-            Self::UnknownSubscriber => "unknown subscriber",
-            Self::UnknownDevice => "unknown device",
-            Self::WrongPassword => "wrong password",
-            Self::Blocked => "blocked",
-            Self::UsedUp => "used up",
-            Self::TooManyDevices => "too many devices",
-        }
-    }
-
-    /// For the person who logs in. It does not tell a stranger which usernames there are.
-    pub(super) const fn message(self) -> &'static str {
-        match self {
-            Self::NoUsername => "Please enter your username.",
-            Self::Malformed | Self::UnknownSubscriber | Self::WrongPassword => {
-                "Wrong username or password."
-            }
-            Self::Unsupported => "This way to log in is not supported. PAP and CHAP are.",
-            Self::UnknownDevice => "This device is not registered.",
-            Self::Blocked => "Your access is blocked. Please contact your provider.",
-            Self::UsedUp => "Your plan is used up. Please renew it.",
-            Self::TooManyDevices => {
-                "Too many of your devices are on-line. Please disconnect one and try again."
-            }
-        }
-    }
-}
-
-/// What somebody shows for a username.
-enum Credential<'a> {
-    Password(Password),
-    Chap(Chap<'a>),
-    /// Nothing, as NASes do that know a device by its MAC address.
-    Absent,
-}
-
-impl<'a> Credential<'a> {
-    fn of(request: &Packet<'a>, secret: &Secret) -> Result<Self, Refusal> {
-        if request.attr(AttrType::EAP_MESSAGE).is_some() {
-            return Err(Refusal::Unsupported);
-        }
-        let hidden = request.attr(AttrType::USER_PASSWORD).map_or(&[][..], |attr| attr.value);
-        if !hidden.is_empty() {
-            let password = Password::reveal(hidden, request.authenticator(), secret);
-            return password.map(Self::Password).map_err(|_| Refusal::Malformed);
-        }
-        match (Chap::of(request), request.attr(AttrType::CHAP_PASSWORD)) {
-            (Some(chap), _) => Ok(Self::Chap(chap)),
-            (None, Some(_)) => Err(Refusal::Malformed),
-            (None, None) => Ok(Self::Absent),
-        }
-    }
-
-    fn is(&self, expected: &[u8]) -> bool {
-        match self {
-            Self::Password(typed) => typed.is(expected),
-            Self::Chap(chap) => chap.is(expected),
-            Self::Absent => false,
-        }
-    }
-
-    fn is_of(&self, subscriber: &Subscriber) -> bool {
-        let hash = || nt_hash_of(subscriber.nt_hash.as_ref()?.expose());
-        match (&subscriber.password, self) {
-            (Some(password), _) => self.is(password.expose().as_bytes()),
-            (None, Self::Password(typed)) => hash().is_some_and(|hash| typed.has_nt_hash(&hash)),
-            // CHAP needs the password itself.
-            (None, Self::Chap(_) | Self::Absent) => false,
-        }
-    }
-
-    /// MAC authentication: the password is the username again, in whatever spelling, or nothing.
-    fn repeats(&self, username: &str, mac: Mac) -> bool {
-        match self {
-            Self::Password(typed) => {
-                let typed = std::str::from_utf8(typed.as_bytes());
-                typed.is_ok_and(|text| text.is_empty() || text.parse() == Ok(mac))
-            }
-            Self::Chap(chap) => chap.is(username.as_bytes()) || chap.is(b""),
-            Self::Absent => true,
-        }
-    }
-}
-
-/// Decides about an Access-Request that was verified with `secret`.
+/// Decides about an Access-Request without EAP that was verified with `secret`.
 pub(super) fn decide(snapshot: &Snapshot, request: &Packet<'_>, secret: &Secret) -> Verdict {
-    match recognise(snapshot, request, secret).and_then(may_come_in) {
-        Ok(accept) => Verdict::Accept(accept),
+    let decided = recognise(snapshot, request, secret);
+    match decided.and_then(|(accept, proof)| Ok((may_come_in(accept)?, proof))) {
+        Ok((accept, proof)) => Verdict::Accept(accept, proof),
         Err(refusal) => Verdict::Reject(refusal),
     }
 }
@@ -147,44 +57,43 @@ fn recognise(
     snapshot: &Snapshot,
     request: &Packet<'_>,
     secret: &Secret,
-) -> Result<Accept, Refusal> {
+) -> Result<(Accept, Proof), Refusal> {
     let username = request.attr(AttrType::USER_NAME).ok_or(Refusal::NoUsername)?;
     // A name that is not text is nobody's.
     let username = username.text().ok_or(Refusal::UnknownSubscriber)?;
     let credential = Credential::of(request, secret)?;
     let calling = request.attr(AttrType::CALLING_STATION_ID).and_then(mac);
 
-    let subscriber = snapshot.subscriber(username);
-    if let Some(subscriber) = subscriber
-        && credential.is_of(subscriber)
-    {
-        let subscriber = Arc::clone(subscriber);
-        return Ok(Accept { subscriber, mac: calling, by: By::Password });
-    }
-    if let Ok(device) = username.parse::<Mac>()
+    let refusal = match snapshot.identified(username) {
+        None => Refusal::UnknownSubscriber,
+        Some(subscriber) => match credential.of_subscriber(username, subscriber) {
+            Match::Right(proof) => {
+                let subscriber = Arc::clone(subscriber);
+                return Ok((Accept { subscriber, mac: calling, by: By::Password }, proof));
+            }
+            Match::Wrong => Refusal::WrongPassword,
+            Match::Unusable => Refusal::Unusable,
+        },
+    };
+    if let Some(device) = device(username, calling)
         && credential.repeats(username, device)
-        // A login page lets people type what they like: the NAS says which device it is.
-        && calling.is_none_or(|calling| calling == device)
     {
         let owner = snapshot.owner_of(device).ok_or(Refusal::UnknownDevice)?;
         let subscriber = Arc::clone(owner);
-        return Ok(Accept { subscriber, mac: Some(device), by: By::Device });
+        return Ok((Accept { subscriber, mac: Some(device), by: By::Device }, Proof::Plain));
     }
-    Err(match (subscriber, credential) {
-        (None, _) => Refusal::UnknownSubscriber,
-        (Some(_), Credential::Absent) => Refusal::Unsupported,
-        (Some(known), Credential::Chap(_)) if known.password.is_none() => Refusal::Unsupported,
-        (Some(_), Credential::Password(_) | Credential::Chap(_)) => Refusal::WrongPassword,
-    })
+    Err(refusal)
 }
 
-/// 32 hexadecimal digits.
-fn nt_hash_of(text: &str) -> Option<[u8; 16]> {
-    let bits = u128::from_str_radix(text, 16).ok()?;
-    (text.len() == 32).then(|| bits.to_be_bytes())
+/// The device that calls itself by its MAC address.
+pub(super) fn device(username: &str, calling: Option<Mac>) -> Option<Mac> {
+    let device = username.parse().ok()?;
+    // A login page lets people type what they like: the NAS says which device it is.
+    calling.is_none_or(|calling| calling == device).then_some(device)
 }
 
-fn may_come_in(accept: Accept) -> Result<Accept, Refusal> {
+/// Somebody who was recognised: now, under today's terms?
+pub(super) fn may_come_in(accept: Accept) -> Result<Accept, Refusal> {
     let subscriber = &accept.subscriber;
     match subscriber.class {
         Class::Active => {}
@@ -246,7 +155,6 @@ mod tests {
         EmptyPap,
         BadPap,
         BadChap,
-        Eap,
     }
 
     /// Who is recognised, or why nobody is.
@@ -275,9 +183,6 @@ mod tests {
             How::BadChap => {
                 writer.attr(AttrType::CHAP_PASSWORD, b"too short");
             }
-            How::Eap => {
-                writer.attr(AttrType::EAP_MESSAGE, b"\x02\x01\x00\x0a\x01amina");
-            }
         }
         if let Some(calling) = calling {
             writer.text(AttrType::CALLING_STATION_ID, calling);
@@ -285,7 +190,7 @@ mod tests {
         let bytes = writer.sign(&secret).unwrap();
         let verdict = decide(&snapshot(), &Packet::decode(bytes).unwrap(), &secret);
         let got = match &verdict {
-            Verdict::Accept(accept) => Ok(accept.subscriber.username.as_str()),
+            Verdict::Accept(accept, _) => Ok(accept.subscriber.username.as_str()),
             Verdict::Reject(refusal) => Err(*refusal),
         };
         assert_eq!(got, expected);
@@ -302,8 +207,7 @@ mod tests {
         check("nobody", How::Pap("simba"), None, Err(Refusal::UnknownSubscriber));
         check("Amina", How::Pap("simba"), None, Err(Refusal::UnknownSubscriber));
         check("", How::Pap("simba"), None, Err(Refusal::UnknownSubscriber));
-        check("amina", How::Nothing, None, Err(Refusal::Unsupported));
-        check("amina", How::Eap, None, Err(Refusal::Unsupported));
+        check("amina", How::Nothing, None, Err(Refusal::Unusable));
         check("amina", How::BadPap, None, Err(Refusal::Malformed));
         check("amina", How::BadChap, None, Err(Refusal::Malformed));
     }
@@ -312,7 +216,7 @@ mod tests {
     fn a_hash_is_enough_for_pap() {
         check("windows", How::Pap("clientPass"), None, Ok("windows"));
         check("windows", How::Pap("clientpass"), None, Err(Refusal::WrongPassword));
-        check("windows", How::Chap("clientPass"), None, Err(Refusal::Unsupported));
+        check("windows", How::Chap("clientPass"), None, Err(Refusal::Unusable));
         check("windows", How::Pap(""), None, Err(Refusal::WrongPassword));
     }
 
@@ -321,8 +225,8 @@ mod tests {
         for how in [How::Pap(""), How::Pap("simba")] {
             check("printer", how, None, Err(Refusal::WrongPassword));
         }
-        check("printer", How::Chap(""), None, Err(Refusal::Unsupported));
-        check("printer", How::Nothing, None, Err(Refusal::Unsupported));
+        check("printer", How::Chap(""), None, Err(Refusal::Unusable));
+        check("printer", How::Nothing, None, Err(Refusal::Unusable));
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! Which methods are offered, and with which certificate: read at the start, and again when the
+//! files change. Conversations that run keep what they began with.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwap;
+use radius::eap::{
+    Kind, Methods,
+    tls::{Options, Tls, TlsError, Version},
+};
+use shared::daemon::Chain;
+
+use crate::settings;
+
+/// What peers are offered now.
+#[derive(Debug)]
+pub struct Offer {
+    settings: Option<settings::Eap>,
+    current: ArcSwap<Methods>,
+    /// When the files were written that `current` is made of.
+    written: Mutex<Vec<Option<SystemTime>>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EapError {
+    #[error("radius.eap: cannot read {file}")]
+    Read { file: PathBuf, source: io::Error },
+    #[error("radius.eap: {cert} with {key}")]
+    Tls { cert: PathBuf, key: PathBuf, source: TlsError },
+}
+
+impl Offer {
+    /// Without `settings`, what needs no certificate.
+    pub fn read(settings: Option<&settings::Eap>) -> Result<Self, EapError> {
+        let written = settings.map(written).unwrap_or_default();
+        let methods = match settings {
+            Some(settings) => read(settings)?,
+            None => Methods::simple(None),
+        };
+        Ok(Self {
+            settings: settings.cloned(),
+            current: ArcSwap::from_pointee(methods),
+            written: Mutex::new(written),
+        })
+    }
+
+    pub(super) fn current(&self) -> Arc<Methods> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again. What cannot be served leaves everything as it is.
+    pub fn reload(&self) {
+        let Some(settings) = &self.settings else { return };
+        let now = written(settings);
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        match read(settings) {
+            Ok(methods) => {
+                self.current.store(Arc::new(methods));
+                tracing::info!(file = %settings.cert.display(), "the certificate of EAP is read again");
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "EAP goes on with the certificate that it has");
+            }
+        }
+    }
+
+    pub(super) fn reload_if_changed(&self) {
+        let Some(settings) = &self.settings else { return };
+        let is_changed = {
+            let known = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written(settings) != *known
+        };
+        if is_changed {
+            self.reload();
+        }
+    }
+}
+
+fn files(settings: &settings::Eap) -> impl Iterator<Item = &Path> {
+    [Some(&settings.cert), Some(&settings.key), settings.client_ca.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+}
+
+fn written(settings: &settings::Eap) -> Vec<Option<SystemTime>> {
+    files(settings).map(|file| fs::metadata(file).and_then(|file| file.modified()).ok()).collect()
+}
+
+fn read(settings: &settings::Eap) -> Result<Methods, EapError> {
+    let octets = |file: &Path| {
+        fs::read(file).map_err(|source| EapError::Read { file: file.to_owned(), source })
+    };
+    let (cert, key) = (octets(&settings.cert)?, octets(&settings.key)?);
+    let client_ca = settings.client_ca.as_deref().map(octets).transpose()?;
+    let options = Options {
+        min_version: match settings.min_tls {
+            settings::TlsVersion::V1_2 => Version::Tls12,
+            settings::TlsVersion::V1_3 => Version::Tls13,
+        },
+        session_seconds: settings.session_seconds,
+    };
+    let tls = Tls::from_pem(&cert, &key, client_ca.as_deref(), options).map_err(|source| {
+        EapError::Tls { cert: settings.cert.clone(), key: settings.key.clone(), source }
+    })?;
+    let order: Option<Vec<Kind>> =
+        settings.methods.as_ref().map(|methods| methods.iter().map(|&one| kind(one)).collect());
+    Ok(Methods::with_tls(tls, order.as_deref()))
+}
+
+const fn kind(method: settings::EapMethod) -> Kind {
+    match method {
+        settings::EapMethod::Peap => Kind::PEAP,
+        settings::EapMethod::Ttls => Kind::TTLS,
+        settings::EapMethod::Tls => Kind::TLS,
+        settings::EapMethod::Mschapv2 => Kind::MSCHAPV2,
+        settings::EapMethod::Md5 => Kind::MD5,
+    }
+}
