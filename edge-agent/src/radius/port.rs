@@ -84,7 +84,7 @@ impl Port {
             }
             Way::Connection(replies) => match replies.try_send(Box::from(reply)) {
                 Ok(()) => self.tally().reply(reply),
-                Err(_) => self.dropped(Instant::now(), to, None, DropReason::NotSent),
+                Err(_) => self.not_sent(to),
             },
         }
     }
@@ -111,9 +111,15 @@ impl Port {
             Ok(reply) => self.tally().reply(reply),
             Err(error) => {
                 tracing::debug!(%error, "cannot send to {}", to.peer);
-                self.dropped(Instant::now(), to, None, DropReason::NotSent);
+                self.not_sent(to);
             }
         }
+    }
+
+    fn not_sent(&self, to: Origin) {
+        let clients = self.hub.roster.current();
+        let client = clients.at(to.peer.ip()).map(|client| &**client);
+        self.dropped(Instant::now(), to, client, DropReason::NotSent);
     }
 
     pub(super) fn dropped(
