@@ -53,6 +53,8 @@ pub enum StartError {
     NoInterface { key: &'static str, name: String, present: String },
     #[error("desired.file")]
     DesiredFile(#[from] FileError),
+    #[error("{file}")]
+    Reply { file: PathBuf, source: radius::ExtraError },
     #[error("the copy of the desired state in state_dir")]
     DesiredCopy(#[from] DiskError),
     #[error("the copy of the desired state in state_dir contradicts itself")]
@@ -105,10 +107,11 @@ pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
     {
         return Ok(Snapshot::new(desired)?);
     }
-    match &settings.desired {
-        Some(desired) => Ok(desired::file::read(&desired.file)?),
-        None => Ok(Snapshot::default()),
-    }
+    let Some(desired) = &settings.desired else { return Ok(Snapshot::default()) };
+    let snapshot = desired::file::read(&desired.file)?;
+    radius::check_replies(&settings.dictionary, &snapshot)
+        .map_err(|source| StartError::Reply { file: desired.file.clone(), source })?;
+    Ok(snapshot)
 }
 
 fn interfaces_here() -> String {
@@ -128,6 +131,7 @@ impl Agent {
         let lock = lock(&settings.state_dir)?;
         let prometheus = metrics::install()?;
         let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
+        let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
         let listener = match &settings.metrics {
             Some(metrics) => Some(metrics::bind(metrics.listen).await?),
             None => None,

@@ -10,14 +10,17 @@ use std::{
 use radius::{
     AttrType, Code, Packet, Secret,
     authenticator::{self, MessageAuthenticator},
+    dictionary::Dictionary,
 };
 use shared::{
+    daemon::Chain,
     net::Prefix,
     wire::latest::desired::{Nas, Require},
 };
 
 use super::{
     drops::{self, DropReason},
+    policy::Extras,
     standing::Standing,
 };
 use crate::{
@@ -33,8 +36,11 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn new(desired: Current) -> Self {
-        let latest = Mutex::new(Arc::new(Clients::of(&desired.load())));
+    pub(super) fn new(desired: Current, dictionary: Arc<Dictionary>) -> Self {
+        // Nobody was here before.
+        let nobody = Clients { dictionary, ..Clients::default() };
+        let clients = nobody.followed_by(&desired.load(), Instant::now());
+        let latest = Mutex::new(Arc::new(clients));
         Self { desired, latest }
     }
 
@@ -61,6 +67,7 @@ impl Roster {
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     pub(super) snapshot: Arc<Snapshot>,
+    dictionary: Arc<Dictionary>,
     /// By length of the prefix, longest first.
     by_length: Vec<(u8, HashMap<Prefix, Arc<Client>>)>,
     /// By the name in their certificate, in lower case.
@@ -74,6 +81,7 @@ pub(super) struct Client {
     pub(super) named: NasRef,
     pub(super) secret: Secret,
     pub(super) standing: Arc<Standing>,
+    pub(super) extras: Extras,
     /// Its connection proves who it is.
     over_tls: bool,
     /// The same NAS with another secret that counts too, and until when if not always.
@@ -98,17 +106,18 @@ const IN_FLIGHT: Duration = Duration::from_millis(500);
 const RADSEC: &[u8] = b"radsec";
 
 impl Clients {
-    fn of(snapshot: &Arc<Snapshot>) -> Self {
-        // Nobody was here before.
-        Self::default().followed_by(snapshot, Instant::now())
-    }
-
     /// Those of `snapshot`; what is known of a NAS stays known.
     fn followed_by(&self, snapshot: &Arc<Snapshot>, now: Instant) -> Self {
-        let mut next = Self { snapshot: Arc::clone(snapshot), ..Self::default() };
+        let dictionary = Arc::clone(&self.dictionary);
+        let mut next = Self { snapshot: Arc::clone(snapshot), dictionary, ..Self::default() };
         // Longest prefix first, so that equal lengths are neighbours.
         for nas in snapshot.nas() {
-            let client = Arc::new(Client::new(Arc::clone(nas), self.known_as(nas), now));
+            let client = Arc::new(Client::new(
+                Arc::clone(nas),
+                self.extras_of(nas),
+                self.known_as(nas),
+                now,
+            ));
             if let Some(name) = &nas.tls_name {
                 next.by_tls_name.insert(name.to_ascii_lowercase(), Arc::clone(&client));
             }
@@ -121,6 +130,15 @@ impl Clients {
             }
         }
         next
+    }
+
+    /// A word that is wrong keeps nobody off-line.
+    fn extras_of(&self, nas: &Nas) -> Extras {
+        Extras::of(&self.dictionary, nas).unwrap_or_else(|error| {
+            tracing::error!(nas.name = %nas.name, error = %Chain(&error),
+                "Access-Accepts to NAS {} go without what its `reply` says", nas.name);
+            Extras::default()
+        })
     }
 
     fn known_as(&self, nas: &Nas) -> Option<&Arc<Client>> {
@@ -157,7 +175,7 @@ impl Clients {
 }
 
 impl Client {
-    fn new(nas: Arc<Nas>, known: Option<&Arc<Self>>, now: Instant) -> Self {
+    fn new(nas: Arc<Nas>, extras: Extras, known: Option<&Arc<Self>>, now: Instant) -> Self {
         let standing = known.map(|known| Arc::clone(&known.standing));
         let before = known.filter(|known| known.nas.secret != nas.secret);
         let also = before.map(|before| (Arc::new(before.copy()), Some(now + IN_FLIGHT)));
@@ -166,6 +184,7 @@ impl Client {
             secret: Secret::new(nas.secret.expose().as_bytes()),
             standing: standing.unwrap_or_else(|| Arc::new(Standing::new(&nas.name))),
             nas,
+            extras,
             over_tls: false,
             also,
         }
@@ -178,6 +197,7 @@ impl Client {
             named: self.named.clone(),
             secret: self.secret.clone(),
             standing: Arc::clone(&self.standing),
+            extras: self.extras.clone(),
             over_tls: self.over_tls,
             also: None,
         }
@@ -297,7 +317,7 @@ mod tests {
     }
 
     fn clients(nas: Vec<Nas>) -> Clients {
-        Clients::of(&snapshot(nas))
+        Clients::default().followed_by(&snapshot(nas), Instant::now())
     }
 
     #[test]

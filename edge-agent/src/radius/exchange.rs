@@ -124,6 +124,7 @@ impl Exchange {
                 }
             }
             policy::write_accept(reply, &subscriber, &client.nas, session);
+            client.extras.write(reply);
         };
         let Some((mac, session)) = device else {
             return self.answer(Code::ACCESS_ACCEPT, write);

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, mpsc::SyncSender},
 };
 
+use radius::dictionary::Dictionary;
+
 use super::{clients::Roster, delay::Rejects, drops::Tally, eap::Eap, random::Random};
 use crate::{
     desired,
@@ -31,10 +33,11 @@ impl Hub {
         events: &SyncSender<Event>,
         leases: &Arc<Leases>,
         eap: Eap,
+        dictionary: Arc<Dictionary>,
     ) -> Self {
         Self {
             tally: Tally::new(),
-            roster: Roster::new(Arc::clone(desired)),
+            roster: Roster::new(Arc::clone(desired), dictionary),
             events: events.clone(),
             rejects: Rejects::default(),
             leases: Arc::clone(leases),

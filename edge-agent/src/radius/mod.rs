@@ -22,12 +22,13 @@ use std::{
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
+use radius::dictionary::Dictionary;
 use shared::daemon::{Chain, Life};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::Notify;
 
 use crate::{
-    desired,
+    desired::{self, Snapshot},
     sessions::{event::Event, leases::Leases},
     settings,
 };
@@ -54,9 +55,12 @@ mod tls;
 pub use self::{
     dynauth::{ASKS_MAX, Asker},
     eap::{EapError, Offer},
+    policy::ExtraError,
     tls::TlsError,
 };
-use self::{eap::Eap, hub::Hub, listener::Listener, port::Port, responder::Responder};
+use self::{
+    eap::Eap, hub::Hub, listener::Listener, policy::Extras, port::Port, responder::Responder,
+};
 
 /// Sockets that are bound and not served yet.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub struct Bound {
     dynauth: Vec<UdpSocket>,
     tls: Option<tls::Bound>,
     eap: Arc<Offer>,
+    dictionary: Arc<Dictionary>,
 }
 
 /// What can be done with RADIUS while it runs.
@@ -135,10 +140,22 @@ pub fn bind(settings: &settings::Radius) -> Result<Bound, ListenError> {
         dynauth: bind_all(&settings.dynauth)?,
         tls: settings.tls.as_ref().map(tls::Bound::new).transpose()?,
         eap,
+        dictionary: Arc::new(Dictionary::shipped()),
     })
 }
 
+/// Do the words that the provider wants replies to say exist?
+pub fn check_replies(dictionary: &Dictionary, snapshot: &Snapshot) -> Result<(), ExtraError> {
+    snapshot.nas().iter().try_for_each(|nas| Extras::of(dictionary, nas).map(drop))
+}
+
 impl Bound {
+    /// With the provider's own words beside those that are shipped.
+    #[must_use]
+    pub fn with_dictionary(self, dictionary: Arc<Dictionary>) -> Self {
+        Self { dictionary, ..self }
+    }
+
     /// Where access requests are taken; useful when the port was 0.
     pub fn auth_address(&self) -> Option<SocketAddr> {
         self.auth.first()?.local_addr().ok()
@@ -175,7 +192,13 @@ impl Bound {
         life: &Life,
     ) -> Result<Running, ListenError> {
         let reload = Arc::new(Notify::new());
-        let hub = Arc::new(Hub::new(desired, events, leases, Eap::new(Arc::clone(&self.eap))));
+        let hub = Arc::new(Hub::new(
+            desired,
+            events,
+            leases,
+            Eap::new(Arc::clone(&self.eap)),
+            self.dictionary,
+        ));
         hub.eap.start(events, life).map_err(ListenError::EapThreads)?;
         let mut said = BTreeSet::new();
         let auth = self.auth.into_iter().map(|socket| (Role::Authentication, socket));

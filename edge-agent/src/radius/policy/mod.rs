@@ -12,9 +12,11 @@ use shared::{
     wire::latest::desired::{Enforce, Nas, Subscriber, Vendor},
 };
 
+mod extras;
 mod words;
 
-pub(super) use self::words::write_rates;
+pub use self::extras::ExtraError;
+pub(super) use self::{extras::Extras, words::write_rates};
 
 /// Writes the attributes of an Access-Accept. `session` is there when this host's data plane
 /// holds the session; accounting brings it back as Class.
