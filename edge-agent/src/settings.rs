@@ -73,6 +73,8 @@ pub struct Eap {
     pub key: PathBuf,
     /// Who signs the certificates of subscribers' devices; without it there is no EAP-TLS.
     pub client_ca: Option<PathBuf>,
+    /// What those have revoked.
+    pub client_crl: Option<PathBuf>,
     /// What is offered, the first first; all when left out.
     pub methods: Option<Vec<EapMethod>>,
     /// The oldest TLS that is spoken.
@@ -321,7 +323,10 @@ impl Settings {
         };
         let tls = tls.map(|tls| [&mut tls.cert, &mut tls.key, &mut tls.client_ca]);
         let tls = tls.into_iter().flatten();
-        let eap = eap.map(|eap| [Some(&mut eap.cert), Some(&mut eap.key), eap.client_ca.as_mut()]);
+        let eap = eap.map(|eap| {
+            let (ca, crl) = (eap.client_ca.as_mut(), eap.client_crl.as_mut());
+            [Some(&mut eap.cert), Some(&mut eap.key), ca, crl]
+        });
         [
             Some(&mut self.state_dir),
             self.desired.as_mut().map(|desired| &mut desired.file),

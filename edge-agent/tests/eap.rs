@@ -3,11 +3,11 @@
 //!
 //! NASes are told apart by their loopback address: .1 hands the session to nobody.
 
-#![expect(clippy::unwrap_used, reason = "a fault is a failed test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a fault is a failed test")]
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -20,16 +20,25 @@ use std::{
 
 use arc_swap::ArcSwap;
 use edge_agent::{
+    agent,
     desired::{Current, Snapshot},
     radius::{Offer, bind},
     sessions::event::{AuthFailure, Event, Open},
     settings,
 };
+use radius::{
+    AttrType, Code, LEN_MAX, Packet, Secret, Writer,
+    eap::{self, Kind, message, packet::encode},
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, SanType, date_time_ymd,
 };
-use shared::{daemon::Life, wire::latest::desired::Desired};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::ring};
+use shared::{
+    daemon::{Chain, Life},
+    wire::latest::desired::Desired,
+};
 use tempfile::TempDir;
 
 const SECRET: &str = "testing123";
@@ -210,7 +219,7 @@ impl World {
         command
             .args(["-c", conf.to_str().unwrap(), "-s", SECRET, "-t", "10", "-a", "127.0.0.1"])
             .args(["-p", &self.address.port().to_string()])
-            .args(["-A", &login.nas.to_string(), "-M", "02:00:00:00:00:07"]);
+            .args(["-A", &login.nas.to_string(), "-M", login.mac]);
         if login.again > 0 {
             command.args(["-r", &login.again.to_string()]);
         }
@@ -304,6 +313,7 @@ struct Login<'a> {
     /// How many logins follow on the same TLS session.
     again: u32,
     is_keyless: bool,
+    mac: &'a str,
 }
 
 const LOGIN: Login<'_> = Login {
@@ -318,6 +328,7 @@ const LOGIN: Login<'_> = Login {
     nas: Ipv4Addr::LOCALHOST,
     again: 0,
     is_keyless: false,
+    mac: "02:00:00:00:00:07",
 };
 
 impl Login<'_> {
@@ -444,6 +455,190 @@ fn a_switch_logs_its_devices_in_by_eap_md5() {
     let login = Login { eap: "MD5", name: mac, password: mac, is_keyless: true, ..LOGIN };
     // This is another device that says so.
     world.refused(&login, "unknown subscriber");
+    let login = Login { mac: "02:00:00:00:00:02", ..login };
+    world.well(&login);
+    assert_eq!(world.told().opens[0].subscriber.username, "printer");
+    world.refused(&Login { password: "simba", ..login }, "wrong password");
+}
+
+#[test]
+fn certificates_are_read_again_when_their_files_change() {
+    let world = World::new();
+    let other = authority("the next authority");
+    fs::write(world.file("next.pem"), other.pem()).unwrap();
+    write_certificate(world.folder.path(), "server", &other, RADIUS);
+    let login = Login { ca: "next.pem", ..LOGIN };
+    assert!(!world.run(&login).is_well);
+    world.offer.reload_if_changed();
+    world.well(&login);
+}
+
+#[test]
+fn files_that_do_not_fit_are_named_before_anything_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = authority("KenNet test authority");
+    write_certificate(folder.path(), "server", &ca, RADIUS);
+    write_certificate(folder.path(), "other", &ca, RADIUS);
+    let file = folder.path().join("edge.toml");
+    let check = |eap: &str| {
+        let text = format!(
+            "state_dir = 'state'\n[radius]\nauth = ['127.0.0.1:0']\neap = {{ {eap} }}\n\
+             [desired]\nfile = 'desired.toml'\n"
+        );
+        fs::write(&file, text).unwrap();
+        fs::write(folder.path().join("desired.toml"), "").unwrap();
+        let settings =
+            settings::Settings::read(&file).map_err(|error| Chain(&error).to_string())?;
+        agent::check(&settings).map(|_| ()).map_err(|error| Chain(&error).to_string())
+    };
+    assert_eq!(check("cert = 'server.pem', key = 'server.key'"), Ok(()));
+    for (eap, expected) in [
+        ("cert = 'absent.pem', key = 'server.key'", "cannot read "),
+        ("cert = 'server.pem', key = 'other.key'", "certificate and private key do not fit"),
+        ("cert = 'server.key', key = 'server.key'", "there is no certificate in the file"),
+        (
+            "cert = 'server.pem', key = 'server.key', client_ca = 'other.key'",
+            "the certificates of clients cannot be verified",
+        ),
+        ("cert = 'server.pem', key = 'server.key', min_tls = '1.1'", "unknown variant `1.1`"),
+        ("cert = 'server.pem', key = 'server.key', methods = ['leap']", "unknown variant `leap`"),
+    ] {
+        let fault = check(eap).unwrap_err();
+        assert!(fault.contains(expected), "{fault}");
+        assert!(!fault.contains("cert = 'server.pem', key = 'absent"), "{fault}");
+    }
+}
+
+/// A NAS that sends EAP packets and may not care for the answers.
+struct Nas {
+    socket: UdpSocket,
+    to: SocketAddr,
+    id: u8,
+}
+
+/// What a challenge says.
+struct Challenge {
+    eap: Vec<u8>,
+    state: Vec<u8>,
+}
+
+impl Nas {
+    fn new(world: &World, address: Ipv4Addr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Self { socket, to: world.address, id: 0 }
+    }
+
+    fn ask(&mut self, eap: &[u8], state: &[u8]) -> (Code, Challenge) {
+        let secret = Secret::new(SECRET.as_bytes());
+        self.id = self.id.wrapping_add(1);
+        let mut buffer = [0; LEN_MAX];
+        let nonce = [self.id; 16];
+        let mut request = Writer::request(&mut buffer, Code::ACCESS_REQUEST, self.id, nonce);
+        request.text(AttrType::USER_NAME, "anonymous").integer(AttrType::FRAMED_MTU, 1400);
+        if eap.is_empty() {
+            request.attr(AttrType::EAP_MESSAGE, b"");
+        }
+        message::write(&mut request, eap);
+        if !state.is_empty() {
+            request.attr(AttrType::STATE, state);
+        }
+        self.socket.send_to(request.sign(&secret).unwrap(), self.to).unwrap();
+        let mut buffer = [0; LEN_MAX];
+        let len = self.socket.recv(&mut buffer).unwrap();
+        let reply = Packet::decode(&buffer[..len]).unwrap();
+        let state = reply.attr(AttrType::STATE).map_or(&[][..], |attr| attr.value).to_vec();
+        let eap = message::of(&reply).unwrap_or_default().into_owned();
+        (reply.code(), Challenge { eap, state })
+    }
+
+    /// Begins, and says nothing more.
+    fn begin(&mut self) -> Challenge {
+        let identity = encode(eap::Code::Response, 1, Kind::IDENTITY, b"anonymous");
+        let (code, challenge) = self.ask(&identity, b"");
+        assert_eq!(code, Code::ACCESS_CHALLENGE);
+        challenge
+    }
+
+    /// And does so in the middle of a handshake.
+    fn greet(&mut self, hello: &[u8]) -> Challenge {
+        let Challenge { eap, state } = self.begin();
+        let data = [&[0], hello].concat();
+        let hello = encode(eap::Code::Response, eap[1], Kind::PEAP, &data);
+        let (code, challenge) = self.ask(&hello, &state);
+        assert_eq!(code, Code::ACCESS_CHALLENGE);
+        challenge
+    }
+}
+
+/// What a peer says first.
+fn hello() -> Vec<u8> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = "radius.example".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// How much of its memory this process really has.
+fn resident() -> usize {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[test]
+fn ten_thousand_logins_that_nobody_ends_take_little_and_harm_nobody() {
+    let world = World::new();
+    let mut modest = Nas::new(&world, Ipv4Addr::LOCALHOST);
+    let mut greedy = Nas::new(&world, Ipv4Addr::new(127, 0, 0, 2));
+    let hello = hello();
+    let waiting = modest.greet(&hello);
+    greedy.greet(&hello);
+    let before = resident();
+    for number in 0..10_000 {
+        if number >= 8_500 {
+            greedy.greet(&hello);
+        } else {
+            greedy.begin();
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 40 << 20, "{} MiB", grown >> 20);
+    // What another NAS has begun goes on, and it can begin something new.
+    let acknowledgement = encode(eap::Code::Response, waiting.eap[1], Kind::PEAP, &[0]);
+    assert_eq!(modest.ask(&acknowledgement, &waiting.state).0, Code::ACCESS_REJECT);
+    assert_eq!(world.last_failure().1, "malformed password");
+    world.well(&LOGIN);
+}
+
+#[test]
+fn a_conversation_goes_on_only_in_its_own_order() {
+    let world = World::new();
+    let mut nas = Nas::new(&world, Ipv4Addr::LOCALHOST);
+    let response = |id| encode(eap::Code::Response, id, Kind::PEAP, &[0]);
+    for state in [&b"never given"[..], &[7; 16]] {
+        assert_eq!(nas.ask(&response(2), state).0, Code::ACCESS_REJECT);
+        assert_eq!(world.last_failure().1, "unknown EAP conversation");
+    }
+    // Another NAS has it from somewhere.
+    let Challenge { eap, state } = nas.begin();
+    let mut thief = Nas::new(&world, Ipv4Addr::new(127, 0, 0, 2));
+    assert_eq!(thief.ask(&response(eap[1]), &state).0, Code::ACCESS_REJECT);
+    assert_eq!(world.last_failure().1, "unknown EAP conversation");
+    // The identifier of another request.
+    let (code, end) = nas.ask(&response(eap[1] ^ 1), &state);
+    assert_eq!((code, &end.eap[..]), (Code::ACCESS_REJECT, &[4, eap[1] ^ 1, 0, 4][..]));
+    assert_eq!(nas.ask(&response(eap[1]), &state).0, Code::ACCESS_REJECT);
+    // A NAS may ask us to ask who it is.
+    let (code, challenge) = nas.ask(b"", b"");
+    assert_eq!((code, &challenge.eap[..]), (Code::ACCESS_CHALLENGE, &[1, 0, 0, 5, 1][..]));
+    let identity = encode(eap::Code::Response, 0, Kind::IDENTITY, b"anonymous");
+    assert_eq!(nas.ask(&identity, &challenge.state).0, Code::ACCESS_CHALLENGE);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use proptest::prelude::*;
 use radius::{
     eap::{
         Around, Code, Conversation, Credential, Directory, Keys, Kind, Methods, Packet, Reason,
@@ -15,7 +16,7 @@ use radius::{
         mschapv2::Response as MsResponse,
         packet::encode,
         tls::{
-            Options, Tls, Version,
+            Files, Options, Tls, Version,
             avp::{self, Avp},
             tunnel::Fragment,
         },
@@ -24,8 +25,9 @@ use radius::{
     password::{chap_answer, nt_hash},
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ED25519, RevokedCertParams, SanType,
+    date_time_ymd,
 };
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore,
@@ -37,6 +39,8 @@ use rustls::{
 
 const NOW: u64 = 1_800_000_000;
 const LEN_MAX: usize = 1020;
+/// Of the certificates of peers.
+const SERIAL: u64 = 4711;
 
 /// amina has a password, windows a hash of it, and amina's certificate says amina@example.
 struct World {
@@ -46,6 +50,8 @@ struct World {
     now: u64,
     ca: CertifiedIssuer<'static, KeyPair>,
     len_max: usize,
+    chain: Vec<u8>,
+    key: Vec<u8>,
 }
 
 impl Directory for World {
@@ -66,6 +72,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -75,6 +82,7 @@ fn bearer(ca: &CertifiedIssuer<'_, KeyPair>, mail: &str, year: i32) -> (String, 
     params.distinguished_name.push(DnType::CommonName, mail);
     params.subject_alt_names = vec![SanType::Rfc822Name(mail.try_into().unwrap())];
     params.not_after = date_time_ymd(year, 1, 1);
+    params.serial_number = Some(SERIAL.into());
     let key = KeyPair::generate().unwrap();
     (params.signed_by(&key, ca).unwrap().pem(), key)
 }
@@ -90,14 +98,31 @@ impl World {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &ca).unwrap();
         let chain = certificate.pem() + &ca.pem();
-        let tls = Tls::from_pem(
-            chain.as_bytes(),
-            key.serialize_pem().as_bytes(),
-            Some(ca.pem().as_bytes()),
-            options,
-        );
-        let methods = Arc::new(Methods::with_tls(tls.unwrap(), order));
-        Self { methods, amina: "simba", seed: 0, now: NOW, ca, len_max: LEN_MAX }
+        let (chain, key) = (chain.into_bytes(), key.serialize_pem().into_bytes());
+        let mut world = Self {
+            methods: Arc::new(Methods::simple(None)),
+            amina: "simba",
+            seed: 0,
+            now: NOW,
+            ca,
+            len_max: LEN_MAX,
+            chain,
+            key,
+        };
+        world.load(None, options, order);
+        world
+    }
+
+    /// With what the authority has revoked.
+    fn load(&mut self, client_crl: Option<&str>, options: Options, order: Option<&[Kind]>) {
+        let authority = self.ca.pem();
+        let files = Files {
+            certificate: &self.chain,
+            key: &self.key,
+            client_ca: Some(authority.as_bytes()),
+            client_crl: client_crl.map(str::as_bytes),
+        };
+        self.methods = Arc::new(Methods::with_tls(Tls::new(files, options).unwrap(), order));
     }
 
     fn step(&mut self, conversation: &mut Conversation, message: &[u8]) -> Step {
@@ -183,6 +208,8 @@ struct Peer {
     is_established: bool,
     has_spoken: bool,
     keys: Option<Keys>,
+    /// What is said inside instead.
+    babble: Vec<Vec<u8>>,
 }
 
 /// How it ended.
@@ -233,6 +260,7 @@ impl Peer {
             is_established: false,
             has_spoken: false,
             keys: None,
+            babble: Vec::new(),
         }
     }
 
@@ -347,7 +375,8 @@ impl Peer {
         let _ = tls.reader().read_to_end(&mut inside);
         // As others do: the end of the handshake first, then what is said inside.
         if !tls.is_handshaking() && std::mem::replace(&mut self.is_established, true) {
-            let speaks = self.speak(id, &inside);
+            let babble = self.babble.pop();
+            let speaks = babble.unwrap_or_else(|| self.speak(id, &inside));
             let tls = self.tls.as_mut().unwrap();
             tls.writer().write_all(&speaks).unwrap();
         }
@@ -663,6 +692,34 @@ fn certificates_that_are_expired_or_of_others_are_refused() {
 }
 
 #[test]
+fn a_certificate_that_is_revoked_is_refused() {
+    let mut world = World::new();
+    let certificate = bearer(&world.ca, "amina@example", 2090);
+    let config = client(&world, Version::Tls13, Some(certificate));
+    assert_eq!(login(&mut world, H::Tls, &config).result.as_deref(), Ok("amina"));
+    for (serial, expected) in [(SERIAL, Err(Reason::Certificate)), (SERIAL + 1, Ok("amina"))] {
+        let revoked = RevokedCertParams {
+            serial_number: serial.into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2090, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&world.ca).unwrap().pem().unwrap();
+        world.load(Some(&list), Options::default(), None);
+        let end = login(&mut world, H::Tls, &config);
+        assert_eq!(end.result.as_deref().map_err(|reason| *reason), expected);
+    }
+}
+
+#[test]
 fn long_chains_come_in_fragments_both_ways() {
     for version in VERSIONS {
         let mut world = World::new();
@@ -753,6 +810,42 @@ fn a_peer_that_never_ends_is_ended() {
     panic!("200 rounds");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever is said, in a tunnel or outside: there is an end, and nothing comes of it.
+    #[test]
+    fn no_messages_log_anybody_in_or_do_harm(
+        kind in prop::sample::select(vec![1_u8, 3, 4, 13, 21, 25, 26, 254]),
+        messages in prop::collection::vec(any::<Vec<u8>>(), 1..8),
+    ) {
+        let mut world = World::new();
+        let mut conversation = Conversation::new(Arc::clone(&world.methods));
+        let identity = encode(Code::Response, 1, Kind::IDENTITY, b"amina");
+        let mut step = world.step(&mut conversation, &identity);
+        let nak = [kind];
+        for data in [&nak[..]].into_iter().chain(messages.iter().map(|data| &data[..])) {
+            let Step::Challenge(request) = step else { break };
+            let answers = if data == nak { Kind::NAK } else { Kind(request[4]) };
+            step = world.step(&mut conversation, &encode(Code::Response, request[1], answers, data));
+        }
+        prop_assert!(!matches!(step, Step::Success(_)));
+    }
+
+    #[test]
+    fn whatever_is_said_in_a_tunnel_does_no_harm(
+        is_peap: bool,
+        said in prop::collection::vec(any::<Vec<u8>>(), 1..4),
+    ) {
+        let mut world = World::new();
+        let config = client(&world, Version::Tls13, None);
+        let how = if is_peap { H::Peap } else { H::TtlsPap };
+        let mut peer = Peer::new(how, "amina", "simba").over(&config);
+        peer.babble = said;
+        prop_assert!(peer.run(&mut world).result.is_err());
+    }
+}
+
 #[test]
 fn keys_and_certificates_that_do_not_fit_are_refused_at_once() {
     let ca = authority("authority");
@@ -760,7 +853,8 @@ fn keys_and_certificates_that_do_not_fit_are_refused_at_once() {
     let other = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let load = |certificate: &str, key: &str, ca: Option<&str>| {
         let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
-        Tls::from_pem(certificate, key, ca.map(str::as_bytes), Options::default())
+        let client_ca = ca.map(str::as_bytes);
+        Tls::new(Files { certificate, key, client_ca, client_crl: None }, Options::default())
     };
     let right = key.serialize_pem();
     load(&certificate, &right, None).unwrap();
@@ -770,5 +864,5 @@ fn keys_and_certificates_that_do_not_fit_are_refused_at_once() {
     assert_eq!(fault(load("nothing", &right, None)), "there is no certificate in the file");
     assert_eq!(fault(load(&certificate, "x", None)), "the private key cannot be read as PEM");
     let said = fault(load(&certificate, &right, Some("x")));
-    assert_eq!(said, "there is no authority of clients in the file");
+    assert_eq!(said, "the certificates of clients cannot be verified");
 }

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use radius::eap::{
     Kind, Methods,
-    tls::{Options, Tls, TlsError, Version},
+    tls::{Files, Options, Tls, TlsError, Version},
 };
 use shared::daemon::Chain;
 
@@ -69,7 +69,8 @@ impl Offer {
         }
     }
 
-    pub(super) fn reload_if_changed(&self) {
+    /// As [`Offer::reload`], where a file was written since.
+    pub fn reload_if_changed(&self) {
         let Some(settings) = &self.settings else { return };
         let is_changed = {
             let known = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,10 +83,8 @@ impl Offer {
 }
 
 fn files(settings: &settings::Eap) -> impl Iterator<Item = &Path> {
-    [Some(&settings.cert), Some(&settings.key), settings.client_ca.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(PathBuf::as_path)
+    let (ca, crl) = (settings.client_ca.as_ref(), settings.client_crl.as_ref());
+    [Some(&settings.cert), Some(&settings.key), ca, crl].into_iter().flatten().map(PathBuf::as_path)
 }
 
 fn written(settings: &settings::Eap) -> Vec<Option<SystemTime>> {
@@ -98,6 +97,7 @@ fn read(settings: &settings::Eap) -> Result<Methods, EapError> {
     };
     let (cert, key) = (octets(&settings.cert)?, octets(&settings.key)?);
     let client_ca = settings.client_ca.as_deref().map(octets).transpose()?;
+    let client_crl = settings.client_crl.as_deref().map(octets).transpose()?;
     let options = Options {
         min_version: match settings.min_tls {
             settings::TlsVersion::V1_2 => Version::Tls12,
@@ -105,8 +105,16 @@ fn read(settings: &settings::Eap) -> Result<Methods, EapError> {
         },
         session_seconds: settings.session_seconds,
     };
-    let tls = Tls::from_pem(&cert, &key, client_ca.as_deref(), options).map_err(|source| {
-        EapError::Tls { cert: settings.cert.clone(), key: settings.key.clone(), source }
+    let files = Files {
+        certificate: &cert,
+        key: &key,
+        client_ca: client_ca.as_deref(),
+        client_crl: client_crl.as_deref(),
+    };
+    let tls = Tls::new(files, options).map_err(|source| EapError::Tls {
+        cert: settings.cert.clone(),
+        key: settings.key.clone(),
+        source,
     })?;
     let order: Option<Vec<Kind>> =
         settings.methods.as_ref().map(|methods| methods.iter().map(|&one| kind(one)).collect());

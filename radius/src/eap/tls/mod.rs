@@ -10,7 +10,10 @@ use std::sync::Arc;
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime, pem,
+        pem::PemObject as _,
+    },
     server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
@@ -41,6 +44,19 @@ pub struct Tls {
 struct Mutual {
     config: ServerConfig,
     verifier: Arc<dyn ClientCertVerifier>,
+}
+
+/// What is served, each as PEM.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// Our certificate with its chain.
+    pub certificate: &'a [u8],
+    /// Its key.
+    pub key: &'a [u8],
+    /// The authorities of the peers' certificates, without which there is no EAP-TLS.
+    pub client_ca: Option<&'a [u8]>,
+    /// What those authorities have revoked.
+    pub client_crl: Option<&'a [u8]>,
 }
 
 /// What can be chosen.
@@ -88,20 +104,18 @@ pub enum TlsError {
     /// An authority is not a certificate that signs others.
     #[error("an authority of clients is not one")]
     Authority(#[source] rustls::Error),
-    /// There is no authority in the file.
-    #[error("there is no authority of clients in the file")]
-    NoAuthority(#[source] VerifierBuilderError),
+    /// What is revoked cannot be read as PEM.
+    #[error("the list of revoked certificates cannot be read as PEM")]
+    ClientCrl(#[source] pem::Error),
+    /// There is no authority in the file, or the list of revoked certificates is not one.
+    #[error("the certificates of clients cannot be verified")]
+    Verifier(#[source] VerifierBuilderError),
 }
 
 impl Tls {
-    /// From PEM: our certificate with its chain, its key, and the authorities of the peers'
-    /// certificates, without which there is no EAP-TLS.
-    pub fn from_pem(
-        certificate: &[u8],
-        key: &[u8],
-        client_ca: Option<&[u8]>,
-        options: Options,
-    ) -> Result<Self, TlsError> {
+    /// Reads and checks what will be served.
+    pub fn new(files: Files<'_>, options: Options) -> Result<Self, TlsError> {
+        let Files { certificate, key, client_ca, client_crl } = files;
         let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(TlsError::Certificate)?;
@@ -111,7 +125,7 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
         let mutual = client_ca
             .map(|authorities| {
-                let verifier = verifier(authorities)?;
+                let verifier = verifier(authorities, client_crl)?;
                 let config = config(options, Some(&verifier), &chain, &key)?;
                 Ok(Mutual { config, verifier })
             })
@@ -153,15 +167,25 @@ impl Tls {
     }
 }
 
-fn verifier(authorities: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn verifier(
+    authorities: &[u8],
+    revoked: Option<&[u8]>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(authorities) {
         roots.add(authority.map_err(TlsError::ClientCa)?).map_err(TlsError::Authority)?;
     }
     let provider = Arc::new(ring::default_provider());
+    let revoked = CertificateRevocationListDer::pem_slice_iter(revoked.unwrap_or_default())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::ClientCrl)?;
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .with_crls(revoked)
+        // An authority without a list has revoked nothing that we know of.
+        .only_check_end_entity_revocation()
+        .allow_unknown_revocation_status()
         .build()
-        .map_err(TlsError::NoAuthority)
+        .map_err(TlsError::Verifier)
 }
 
 fn config(
