@@ -435,6 +435,24 @@ mod tests {
     }
 
     #[test]
+    fn the_annotated_example_is_right_with_all_that_it_leaves_out() {
+        let text = include_str!("../../systemd/edge.toml");
+        Settings::parse(Path::new("edge.toml"), text).unwrap();
+        let is_key = |line: &str| {
+            let word = line.split_once(" = ").map_or("", |(word, _)| word);
+            line.starts_with('[') || (!word.is_empty() && !word.contains(' '))
+        };
+        let all = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(key) if is_key(key) => key,
+            _ => line,
+        });
+        let all = Settings::parse(Path::new("edge.toml"), &all.collect::<Vec<_>>().join("\n"));
+        let radius = all.unwrap().radius.unwrap();
+        assert!(radius.tls.is_some() && radius.eap.is_some() && !radius.dynauth.is_empty());
+        assert!(!radius.dictionaries.is_empty());
+    }
+
+    #[test]
     fn an_edge_that_nobody_could_log_in_to_is_a_fault() {
         let fault = fault("state_dir = \"x\"\n[radius]\nauth = [\"127.0.0.1:1812\"]");
         assert!(fault.contains("nobody could ever log in"), "{fault}");
