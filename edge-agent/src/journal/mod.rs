@@ -164,6 +164,33 @@ impl Journal {
         reader::sessions(&self.db).map_err(|source| self.failed("read", source))
     }
 
+    /// The records of its last so many milliseconds, the newest first; at a start, what the
+    /// sessions' rows may not have yet.
+    pub fn recent(&self, within_ms: u64) -> Result<Vec<Record>, JournalError> {
+        let failed = |source| self.failed("read", source);
+        let mut query = self
+            .db
+            .prepare("select at_ms, records from batch order by first_seq desc")
+            .map_err(failed)?;
+        let mut rows = query.query([]).map_err(failed)?;
+        let mut recent = Vec::new();
+        let mut oldest = None;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let at_ms: u64 = row.get(0).map_err(failed)?;
+            if at_ms < *oldest.get_or_insert(at_ms.saturating_sub(within_ms)) {
+                break;
+            }
+            let records: Vec<u8> = row.get(1).map_err(failed)?;
+            let records = frames(&records).ok_or_else(|| JournalError::Corrupt {
+                path: PathBuf::from(self.db.path().unwrap_or_default()),
+                what: "batch",
+            })?;
+            let records = records.iter().rev();
+            recent.extend(records.filter_map(|record| Record::decode(record.as_slice()).ok()));
+        }
+        Ok(recent)
+    }
+
     fn failed(&self, attempt: &'static str, source: rusqlite::Error) -> JournalError {
         let path = PathBuf::from(self.db.path().unwrap_or_default());
         JournalError::Database { attempt, path, source }
@@ -282,6 +309,19 @@ mod tests {
         assert_eq!(reader.depth().unwrap(), 0);
         let kept: Vec<u64> = reader.records(0).unwrap().iter().map(|kept| kept.seq).collect();
         assert_eq!(kept, [5, 6]);
+    }
+
+    #[test]
+    fn what_was_written_last_is_read_back_the_newest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal.db"), epoch(1)).unwrap();
+        assert_eq!(journal.recent(1_000).unwrap(), []);
+        for at_ms in [100, 200, 300] {
+            journal.append(at_ms, &[record(at_ms), record(at_ms + 1)], &[]).unwrap();
+        }
+        let recent = journal.recent(100).unwrap();
+        let at: Vec<u64> = recent.iter().map(|record| record.at_ms).collect();
+        assert_eq!(at, [301, 300, 201, 200]);
     }
 
     #[test]

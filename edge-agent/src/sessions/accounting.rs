@@ -261,6 +261,7 @@ impl Sessions {
             event_at_ms: when,
             asked_at_ms: None,
             ended_at_ms: None,
+            kept: Counters::default(),
         };
         decision.started(started_at_ms, &session);
         let id = session.id;

@@ -4,6 +4,7 @@
 //! works, the next batch collects in the channel.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -85,7 +86,8 @@ impl Desk {
             }
             kept
         });
-        let rows: Vec<Kept> = rows.collect();
+        let mut rows: Vec<Kept> = rows.collect();
+        catch_up(&journal, &mut rows, pace)?;
         let observed = dataplane.observe()?;
         let is_live = |entry: &Entry| {
             rows.iter().any(|kept| match kept {
@@ -303,6 +305,26 @@ impl Desk {
         self.sessions.report(now_ms, &mut decision);
         self.carry_out(decision, now_ms)
     }
+}
+
+/// Rows of sessions that their NAS meters are as old as a report; the journal is not.
+fn catch_up(journal: &Journal, rows: &mut [Kept], pace: Pace) -> Result<(), DeskError> {
+    let mut told = HashMap::new();
+    for record in journal.recent(pace.report_ms * 2 + 10_000)? {
+        if let Some(journal::Event::Usage(usage)) = record.event
+            && let Some(session) = SessionId::from_slice(&usage.session)
+        {
+            told.entry(session).or_insert(usage.octets);
+        }
+    }
+    for kept in rows {
+        if let Kept::Live(session) = kept
+            && let Some(&octets) = told.get(&session.id)
+        {
+            session.catch_up(octets.into());
+        }
+    }
+    Ok(())
 }
 
 /// So that a stop is noticed soon.

@@ -248,6 +248,7 @@ impl Sessions {
             event_at_ms: now_ms,
             asked_at_ms: None,
             ended_at_ms: None,
+            kept: Counters::default(),
         };
         decision.started(now_ms, &session);
         if subscriber.max_sessions.is_some() {
@@ -304,6 +305,14 @@ impl Sessions {
             if session.counters != session.reported && !decision.is_closing(session.id) {
                 session.reported = session.counters;
                 decision.record(now_ms, journal::Event::Usage(session.usage()));
+                decision.put(session);
+            }
+        }
+        // A NAS's numbers are written down when they come. Once in a while the row says, too, how far
+        // they are: what a NAS says after a restart is then not taken for less.
+        for session in self.live.values_mut() {
+            if session.counters != session.kept && !session.is_metered_here() {
+                session.kept = session.counters;
                 decision.put(session);
             }
         }

@@ -60,6 +60,8 @@ pub struct Session {
     pub asked_at_ms: Option<u64>,
     /// When it ended, if that was earlier than it became known.
     pub ended_at_ms: Option<u64>,
+    /// Cumulative, as last in its row; only of a session that its NAS meters.
+    pub kept: Counters,
 }
 
 /// What a NAS calls a session. Acct-Session-Id alone is not unique: NASes count from zero again,
@@ -172,6 +174,14 @@ impl Session {
         if counters != self.counters {
             self.counters = counters;
             self.active_at_ms = now_ms;
+        }
+    }
+
+    /// What the journal says and the row does not know yet, after a crash.
+    pub fn catch_up(&mut self, told: Counters) {
+        if !self.is_metered_here() {
+            self.counters = self.counters.max(told);
+            self.reported = self.reported.max(told);
         }
     }
 
@@ -363,6 +373,7 @@ impl From<Stored> for Session {
             event_at_ms: stored.started_at_ms,
             asked_at_ms: None,
             ended_at_ms: None,
+            kept: stored.counters,
         }
     }
 }

@@ -28,7 +28,14 @@ struct World {
     now_ms: u64,
     fresh: u128,
     refuse_installs: bool,
+    asks: Vec<Ask>,
+    effects: Vec<journal::SessionEffect>,
+    leases: Vec<Lease>,
+    /// When the journal says that a session began and ended.
+    times: BTreeMap<SessionId, (u64, u64)>,
 }
+
+mod nases;
 
 const PACE: Pace = Pace { report_ms: 10_000, silence_ms: 300_000 };
 
@@ -64,6 +71,10 @@ impl World {
             now_ms: 0,
             fresh: 0,
             refuse_installs: false,
+            asks: Vec::new(),
+            effects: Vec::new(),
+            leases: Vec::new(),
+            times: BTreeMap::new(),
         }
     }
 
@@ -83,12 +94,16 @@ impl World {
             });
             self.sessions.closed(id, reading, cause, self.now_ms, &mut decision);
         }
+        self.leases.append(&mut decision.leases);
         for record in decision.records {
+            let at_ms = record.at_ms;
             let counters = |octets: journal::Octets| Counters::from(octets);
             let session = |bytes: &[u8]| SessionId::from_slice(bytes).unwrap();
             match record.event.unwrap() {
                 Told::SessionStarted(started) => {
-                    self.books.entry(session(&started.session)).or_default();
+                    let id = session(&started.session);
+                    self.books.entry(id).or_default();
+                    self.times.entry(id).or_insert((at_ms, 0));
                 }
                 Told::Usage(usage) => {
                     let book = self.books.get_mut(&session(&usage.session)).unwrap();
@@ -98,9 +113,12 @@ impl World {
                 Told::SessionStopped(stopped) => {
                     let book = self.books.get_mut(&session(&stopped.session)).unwrap();
                     assert_eq!(book.1, None, "a session stops once");
+                    assert_eq!(book.0.max(counters(stopped.octets)), counters(stopped.octets));
                     *book = (counters(stopped.octets), Some(stopped.cause));
+                    self.times.get_mut(&session(&stopped.session)).unwrap().1 = at_ms;
                 }
-                Told::EdgeStarted(_) | Told::AuthFailures(_) | Told::SessionEffect(_) => {}
+                Told::SessionEffect(effect) => self.effects.push(effect),
+                Told::EdgeStarted(_) | Told::AuthFailures(_) => {}
             }
         }
         for row in decision.rows {
@@ -110,22 +128,29 @@ impl World {
             };
         }
         for act in decision.acts {
-            if let Act::Install(entry, ticket) = act {
-                let ok = !self.refuse_installs;
-                self.sessions.installed(entry.session, ok);
-                if ok {
-                    let held = self
-                        .kernel
-                        .entry(entry.slot)
-                        .or_insert((entry.session, Counters::default()));
-                    if held.0 != entry.session {
-                        *held = (entry.session, Counters::default());
-                    }
-                    if let Some(ticket) = ticket {
-                        ticket.complete();
-                    }
-                }
+            match act {
+                Act::Install(entry, ticket) => self.install(entry, ticket),
+                Act::Reply(ticket) => ticket.complete(),
+                Act::Ask(ask) => self.asks.push(*ask),
+                Act::Authorised(verdict, result) => verdict.tell(result),
+                Act::Answer(answer, effect) => answer.send(effect).unwrap(),
+                Act::Applied(answer) => answer.send(()).unwrap(),
             }
+        }
+    }
+
+    fn install(&mut self, entry: Entry, ticket: Option<Ticket>) {
+        let ok = !self.refuse_installs;
+        self.sessions.installed(entry.session, ok);
+        if !ok {
+            return;
+        }
+        let held = self.kernel.entry(entry.slot).or_insert((entry.session, Counters::default()));
+        if held.0 != entry.session {
+            *held = (entry.session, Counters::default());
+        }
+        if let Some(ticket) = ticket {
+            ticket.complete();
         }
     }
 
@@ -204,7 +229,13 @@ impl World {
                 *truth = self.books[id].0;
             }
         }
-        let rows = self.rows.values().map(|row| Session::from_row(row).unwrap());
+        let rows = self.rows.values().map(|row| {
+            let mut kept = Session::from_row(row).unwrap();
+            if let Kept::Live(session) = &mut kept {
+                session.catch_up(self.books[&session.id].0);
+            }
+            kept
+        });
         let shape = Shape { down_kbps: Kbps::new(1).unwrap(), up_kbps: Kbps::new(1).unwrap() };
         let observed: Vec<Entry> = self
             .kernel
