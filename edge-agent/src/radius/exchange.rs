@@ -129,6 +129,7 @@ impl Exchange {
         let Some((mac, session)) = device else {
             return self.answer(Code::ACCESS_ACCEPT, write);
         };
+        let (place, acct_session_id) = self.place.clone().unwrap_or_default();
         let open = Open {
             session,
             mac,
@@ -136,7 +137,8 @@ impl Exchange {
             ip: self.given.or(subscriber.static_ip),
             subscriber: Arc::clone(&subscriber),
             revision: self.revision,
-            place: self.place.as_ref().map(|(place, _)| place.clone()).unwrap_or_default(),
+            place,
+            acct_session_id,
         };
         self.answer_when_durable(Code::ACCESS_ACCEPT, write, |ticket| {
             Event::Open(Box::new(open), ticket)

@@ -189,6 +189,8 @@ pub struct Open {
     /// Revision of the desired state that accepted it.
     pub revision: u64,
     pub place: Place,
+    /// Acct-Session-Id of the request; empty when there is none.
+    pub acct_session_id: String,
 }
 
 /// RFC 2866, as one record.

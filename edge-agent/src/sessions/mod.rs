@@ -213,6 +213,10 @@ impl Sessions {
     /// A device was accepted. A session that it had ends: the new one is under the new terms.
     pub fn open(&mut self, open: Open, ticket: Ticket, now_ms: u64, decision: &mut Decision) {
         if let Some(&old) = self.by_mac.get(&open.mac) {
+            if let Some(session) = self.live.get(&old).filter(|it| it.goes_on_with(&open)) {
+                decision.acts.extend(session.entry().map(|it| Act::Install(it, Some(ticket))));
+                return;
+            }
             decision.close(old, Cause::PORT_REINITIALIZED);
         }
         let Some(slot) = self.slots.take() else {

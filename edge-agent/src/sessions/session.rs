@@ -16,7 +16,7 @@ use shared::{
 
 use super::{
     Device, Lease,
-    event::{NasRef, Place},
+    event::{NasRef, Open, Place},
     metering::NasMeter,
 };
 use crate::dataplane::{Entry, Slot};
@@ -135,6 +135,17 @@ impl Session {
 
     pub const fn is_metered_here(&self) -> bool {
         matches!(self.meter, Meter::Kernel { .. })
+    }
+
+    /// Does the login begin another session, or does the NAS only look again who it is, as a
+    /// switch does from time to time (802.1X)? Then it still calls the session the same.
+    pub fn goes_on_with(&self, login: &Open) -> bool {
+        self.is_metered_here()
+            && !login.acct_session_id.is_empty()
+            && self.acct_session_id == login.acct_session_id
+            && self.username == login.subscriber.username
+            && self.nas.name == login.nas.name
+            && self.place.is_of(&login.place)
     }
 
     /// What its NAS calls it, once that is known.

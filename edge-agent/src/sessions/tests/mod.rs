@@ -155,6 +155,10 @@ impl World {
     }
 
     fn open(&mut self, device: u8, who: &str) -> SessionId {
+        self.open_named(device, who, "")
+    }
+
+    fn open_named(&mut self, device: u8, who: &str, acct_session_id: &str) -> SessionId {
         let session = self.fresh();
         let open = Open {
             session,
@@ -164,6 +168,7 @@ impl World {
             ip: None,
             revision: 1,
             place: Place::default(),
+            acct_session_id: acct_session_id.to_owned(),
         };
         let mut decision = Decision::default();
         self.sessions.open(open, Ticket::new(|| {}), self.now_ms, &mut decision);
@@ -294,6 +299,26 @@ fn a_device_that_logs_in_again_has_a_new_session_and_the_old_one_keeps_its_bytes
     assert_eq!(world.books[&first].0.down_bytes, 500);
     assert_eq!(world.books[&first].1, Some(Cause::PORT_REINITIALIZED.0));
     assert_eq!(world.books[&second].0.down_bytes, 30);
+}
+
+#[test]
+fn a_switch_that_looks_again_who_it_is_begins_no_other_session() {
+    let mut world = World::new();
+    let first = world.open_named(1, "amina", "a1");
+    world.acct(AcctStatus::Start, |record| record.mac = Some(mac(1)));
+    world.traffic(1, 500);
+    let again = world.open_named(1, "amina", "a1");
+    world.traffic(1, 30);
+    assert!(world.sessions.get(first).is_some() && world.sessions.get(again).is_none());
+    // Somebody else at that port, or another session of the NAS: the first one is over.
+    for (who, named) in [("baraka", "a1"), ("baraka", "a2")] {
+        let before = world.sessions.by_mac[&mac(1)];
+        let other = world.open_named(1, who, named);
+        assert!(world.sessions.get(before).is_none() && world.sessions.get(other).is_some());
+    }
+    world.close_all();
+    assert_eq!(world.books[&first].0.down_bytes, 530);
+    assert_eq!(world.books[&first].1, Some(Cause::PORT_REINITIALIZED.0));
 }
 
 #[test]
