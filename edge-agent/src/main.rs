@@ -12,6 +12,7 @@ use edge_agent::{
 use shared::daemon::{Chain, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod radius_tools;
 mod show;
 
 /// The edge of KenNet: RADIUS server, metering and shaping in the kernel, journal and uplink, on
@@ -60,6 +61,9 @@ enum Command {
     /// The kernel's side.
     #[command(subcommand)]
     Dataplane(Dataplane),
+    /// Ask a RADIUS server or a NAS, look up attributes.
+    #[command(subcommand)]
+    Radius(radius_tools::Radius),
 }
 
 #[derive(Subcommand)]
@@ -101,6 +105,10 @@ fn main() -> ExitCode {
         Command::Sessions { config, json } => show::sessions(&config.config, json),
         Command::Journal { config, json, from } => show::journal(&config.config, json, from),
         Command::Dataplane(Dataplane::Detach { config }) => show::detach(&config.config),
+        Command::Radius(command) => match radius_tools::run(&command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

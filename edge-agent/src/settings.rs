@@ -232,6 +232,15 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Only the dictionaries that `file` names.
+    pub fn dictionaries(file: &Path) -> Result<Vec<PathBuf>, SettingsError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| SettingsError::Read { file: file.to_owned(), source })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let own = Self::parse(file, &text)?.radius.unwrap_or_default().dictionaries;
+        Ok(own.into_iter().map(|path| folder.join(path)).collect())
+    }
+
     /// Without reading anything else; `file` is for messages.
     pub fn parse(file: &Path, text: &str) -> Result<Self, SettingsError> {
         let settings: Self = toml::from_str(text).map_err(|error| SettingsError::Parse {
