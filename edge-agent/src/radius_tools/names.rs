@@ -1,8 +1,10 @@
 //! `kennet-edge radius dictionary`: prints what dictionaries say, in their own format.
 
-#![expect(clippy::print_stdout, reason = "a command-line tool's answer")]
-
-use std::process::ExitCode;
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use radius::{
     Dictionary,
@@ -12,31 +14,43 @@ use radius::{
 
 /// 1 if there is nothing of this name.
 pub(super) fn run(dictionary: &Dictionary, name: Option<&str>) -> ExitCode {
-    let Some(name) = name else {
-        let standard = attributes_of(dictionary, None).count();
-        println!("{standard:>6} attributes of the RFCs");
-        for vendor in dictionary.vendors() {
-            let count = attributes_of(dictionary, Some(vendor.number())).count();
-            println!("{count:>6} {:<20} {}", vendor.name(), vendor.number());
-        }
-        return ExitCode::SUCCESS;
+    let mut text = String::new();
+    // Into a string nothing fails.
+    let _ = match name {
+        None => write_vendors(dictionary, &mut text),
+        Some(name) => write_found(dictionary, name, &mut text),
     };
+    let found = !text.is_empty();
+    if !found {
+        text = "there is no vendor and no attribute of this name\n".to_owned();
+    }
+    // Who reads may have read enough, as `head` does.
+    let _ = io::stdout().write_all(text.as_bytes());
+    if found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn write_vendors(dictionary: &Dictionary, text: &mut String) -> std::fmt::Result {
+    let standard = attributes_of(dictionary, None).count();
+    writeln!(text, "{standard:>6} attributes of the RFCs")?;
+    for vendor in dictionary.vendors() {
+        let count = attributes_of(dictionary, Some(vendor.number())).count();
+        writeln!(text, "{count:>6} {:<20} {}", vendor.name(), vendor.number())?;
+    }
+    Ok(())
+}
+
+fn write_found(dictionary: &Dictionary, name: &str, text: &mut String) -> std::fmt::Result {
     if let Some(attribute) = dictionary.attribute(name) {
-        print(dictionary, attribute);
+        write_attribute(dictionary, attribute, text)?;
         for (number, value) in attribute.values() {
-            println!("VALUE      {:<36} {value:<28} {number}", attribute.name());
+            writeln!(text, "VALUE      {:<36} {value:<28} {number}", attribute.name())?;
         }
-        return ExitCode::SUCCESS;
+        return Ok(());
     }
-    let found = search(dictionary, name);
-    for attribute in &found {
-        print(dictionary, attribute);
+    for attribute in search(dictionary, name) {
+        write_attribute(dictionary, attribute, text)?;
     }
-    if found.is_empty() {
-        println!("no vendor and no attribute is called {name:?}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 /// Those of a vendor, or below a number, or with this part of a name.
@@ -57,15 +71,19 @@ fn attributes_of(dictionary: &Dictionary, vendor: Option<u32>) -> impl Iterator<
     dictionary.attributes().filter(move |attribute| attribute.path().vendor_number() == vendor)
 }
 
-fn print(dictionary: &Dictionary, attribute: &Attribute) {
+fn write_attribute(
+    dictionary: &Dictionary,
+    attribute: &Attribute,
+    text: &mut String,
+) -> std::fmt::Result {
     let vendor = attribute.path().vendor_number().and_then(|number| dictionary.vendor(number));
     let line = format!(
-        "ATTRIBUTE  {:<36} {:<20} {:<12} {:<18}{}",
+        "ATTRIBUTE  {:<36} {:<16} {:<12} {:<18}{}",
         attribute.name(),
-        attribute.path(),
-        attribute.kind(),
-        attribute.flags(),
+        attribute.path().to_string(),
+        attribute.kind().to_string(),
+        attribute.flags().to_string(),
         vendor.map_or("", Vendor::name),
     );
-    println!("{}", line.trim_end());
+    writeln!(text, "{}", line.trim_end())
 }
