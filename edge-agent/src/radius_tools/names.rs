@@ -22,7 +22,7 @@ pub(super) fn run(dictionary: &Dictionary, name: Option<&str>) -> ExitCode {
     };
     let found = !text.is_empty();
     if !found {
-        text = "there is no vendor and no attribute of this name\n".to_owned();
+        text.push_str("there is no vendor and no attribute of this name\n");
     }
     // Who reads may have read enough, as `head` does.
     let _ = io::stdout().write_all(text.as_bytes());
