@@ -129,15 +129,17 @@ impl World {
         let metrics = METRICS.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap());
 
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
-        let tls = settings::RadiusTls {
-            listen: (HERE, 0).into(),
-            cert: folder.path().join("edge.pem"),
-            key: folder.path().join("edge.key"),
-            client_ca: folder.path().join("ca.pem"),
-        };
-        fs::write(&tls.client_ca, authority.0.pem()).unwrap();
+        fs::write(folder.path().join("ca.pem"), authority.0.pem()).unwrap();
         write_identity(folder.path(), "edge", &authority.issue("localhost", |_| {}));
-        let radius = settings::Radius { tls: Some(tls), ..settings::Radius::default() };
+        let radius: settings::Radius = toml::from_str(&format!(
+            r#"
+            tls = {{ listen = "{HERE}:0", cert = "{0}.pem", key = "{0}.key", client_ca = "{1}" }}
+            eap = {{ cert = "{0}.pem", key = "{0}.key" }}
+            "#,
+            folder.path().join("edge").display(),
+            folder.path().join("ca.pem").display(),
+        ))
+        .unwrap();
 
         let runtime = Runtime::new().unwrap();
         let inside = runtime.enter();
@@ -612,4 +614,35 @@ fn radsecproxy_brings_logins_and_accounting() {
     assert!(output.contains("Received Accounting-Response"), "{output}");
     assert_eq!(world.accounted.load(Ordering::SeqCst), 1);
     assert!(proxy.0.try_wait().unwrap().is_none(), "radsecproxy has ended");
+}
+
+#[test]
+fn eap_goes_through_radsecproxy_with_its_keys() {
+    let world = World::new(DESIRED);
+    let (_proxy, at) = proxy(&world);
+    world.wait_for("radsecproxy's connection", |world| {
+        world.metric("kennet_radius_tls_connections") == 1
+    });
+    let folder = world.folder.path();
+    for tls in ["tls_disable_tlsv1_3=1", "tls_disable_tlsv1_3=0"] {
+        let file = folder.join("peap.conf");
+        let network = format!(
+            "network={{\n key_mgmt=WPA-EAP\n eap=PEAP\n identity=\"amina\"\n password=\"simba\"\n \
+             anonymous_identity=\"anonymous\"\n ca_cert=\"{}/ca.pem\"\n \
+             phase1=\"peapver=0 {tls}\"\n phase2=\"auth=MSCHAPV2\"\n}}\n",
+            folder.display()
+        );
+        fs::write(&file, network).unwrap();
+        let port = at.port().to_string();
+        let output = Command::new("eapol_test")
+            .arg("-c")
+            .arg(&file)
+            .args(["-a", "127.0.0.1", "-p", &port, "-s", "testing123", "-t", "10"])
+            .output()
+            .unwrap_or_else(|error| panic!("eapol_test: {error}: apt-get install eapoltest"));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // It says so only if the keys in the Access-Accept are its own.
+        assert!(output.status.success(), "{text}");
+        assert!(text.trim_end().ends_with("SUCCESS"), "{text}");
+    }
 }

@@ -93,19 +93,19 @@ impl Responder {
     fn handle_request(&self, received: Received<'_>) -> Result<(), DropReason> {
         match (self.port.role, received.request.code()) {
             (Role::Authentication | Role::Both, Code::ACCESS_REQUEST) => {
-                if let Some(exchange) = self.admit(received)? {
+                if let Some((received, exchange)) = self.admit(received)? {
                     self.access(received, exchange);
                 }
                 Ok(())
             }
             (Role::Accounting | Role::Both, Code::ACCOUNTING_REQUEST) => {
-                if let Some(exchange) = self.admit(received)? {
+                if let Some((received, exchange)) = self.admit(received)? {
                     self.accounting(received, exchange);
                 }
                 Ok(())
             }
             (Role::DynamicAuthorisation, Code::COA_REQUEST | Code::DISCONNECT_REQUEST) => {
-                if let Some(exchange) = self.admit(received)? {
+                if let Some((received, exchange)) = self.admit(received)? {
                     self.authorise(received, exchange);
                 }
                 Ok(())
@@ -120,14 +120,19 @@ impl Responder {
         }
     }
 
-    /// Is it genuine, and is it new? `None` for a retransmission that got the stored reply.
-    fn admit(&self, received: Received<'_>) -> Result<Option<Exchange>, DropReason> {
+    /// Is it genuine, and is it new? `None` for a retransmission that got the stored reply. The
+    /// client that comes back is the one whose secret proved it.
+    fn admit<'a>(
+        &self,
+        received: Received<'a>,
+    ) -> Result<Option<(Received<'a>, Exchange)>, DropReason> {
         let received = prove(received)?;
         let Received { now, from, request, .. } = received;
         match self.port.server().handle_request(now, from.peer, &request) {
             Outcome::New(pending) => {
                 let snapshot = &self.clients.snapshot;
-                Ok(Some(Exchange::new(&self.port, received, pending, snapshot)))
+                let exchange = Exchange::new(&self.port, received, pending, snapshot);
+                Ok(Some((received, exchange)))
             }
             Outcome::InWork => Err(DropReason::InWork),
             Outcome::Overloaded => Err(DropReason::Overload),
@@ -140,8 +145,7 @@ impl Responder {
     }
 
     fn access(&self, received: Received<'_>, exchange: Exchange) {
-        let request = received.request;
-        let client = Arc::clone(exchange.client());
+        let Received { client, request, .. } = received;
         let hub = &self.port.hub;
         if let Some(message) = radius::eap::message::of(&request) {
             return hub.eap.handle(exchange, received, &message, &self.clients.snapshot);
