@@ -411,7 +411,9 @@ fn a_nas_that_keeps_silent_is_given_up_in_half_a_minute() {
     assert_eq!((effect.answered(), effect.observed()), (Answered::Silence, Observed::Unknown));
     world.nas.dynauth.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let sent = (0..9).take_while(|_| world.nas.dynauth.recv_from(&mut [0; LEN_MAX]).is_ok());
-    assert_eq!(sent.count(), 4, "after 0, 2, 6 and 14 seconds");
+    let sent = sent.count();
+    // After 0, 2, 6, 14 and 30 seconds, each wait a tenth more or less: the last one may be late.
+    assert!((4..=5).contains(&sent), "{sent}");
 }
 
 #[test]
