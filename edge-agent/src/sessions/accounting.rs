@@ -63,7 +63,7 @@ impl Sessions {
             AcctStatus::Interim => self.acct_usage(id, now_ms, decision),
             AcctStatus::Stop => {
                 let cause = match record.terminate_cause {
-                    0 => Cause::NAS_REQUEST,
+                    0 => self.asked_because(id).unwrap_or(Cause::NAS_REQUEST),
                     given => Cause(given),
                 };
                 if let Some(session) = self.live.get_mut(&id) {
@@ -260,6 +260,7 @@ impl Sessions {
             heard_at_ms: now_ms,
             event_at_ms: when,
             asked_at_ms: None,
+            unwanted: None,
             ended_at_ms: None,
             kept: Counters::default(),
         };

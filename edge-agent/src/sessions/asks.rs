@@ -56,6 +56,8 @@ struct Asked {
     nas: Arc<str>,
     key: Option<AcctKey>,
     want: Want,
+    /// Why the session is to end.
+    cause: Cause,
     at_ms: u64,
     answer: Option<NasAnswer>,
     /// Until when something is looked for, once it is answered.
@@ -115,26 +117,38 @@ impl Sessions {
         let Some(session) = self.live.get(&id) else { return };
         if session.is_metered_here() && !decision.is_closing(id) {
             decision.close(id, cause);
-            self.ask(id, Want::Disconnect, None, now_ms, decision);
+            self.ask(id, (Want::Disconnect, cause), None, now_ms, decision);
         } else if !session.is_metered_here() {
-            self.ask_to_end(id, now_ms, decision);
+            self.ask_to_end(id, cause, now_ms, decision);
         }
     }
 
-    /// A session of a NAS that should be over: not more often than it makes sense.
-    pub(super) fn ask_to_end(&mut self, id: SessionId, now_ms: u64, decision: &mut Decision) {
+    /// A session that should be over: its NAS is asked, and not more often than it makes sense.
+    pub(super) fn ask_to_end(
+        &mut self,
+        id: SessionId,
+        cause: Cause,
+        now_ms: u64,
+        decision: &mut Decision,
+    ) {
         let Some(session) = self.live.get_mut(&id) else { return };
         if session.asked_at_ms.is_none_or(|at| now_ms.saturating_sub(at) >= AGAIN_MS) {
             session.asked_at_ms = Some(now_ms);
-            self.ask(id, Want::Disconnect, None, now_ms, decision);
+            self.ask(id, (Want::Disconnect, cause), None, now_ms, decision);
         }
+    }
+
+    /// Why a session ended whose NAS does not say why: because it was asked to end it.
+    pub(super) fn asked_because(&self, id: SessionId) -> Option<Cause> {
+        let is_it = |asked: &&Asked| asked.session == id && asked.want == Want::Disconnect;
+        self.asks.open.values().find(is_it).map(|asked| asked.cause)
     }
 
     /// `tell` is told what was seen; it is given back if there is nobody to ask.
     pub(super) fn ask(
         &mut self,
         id: SessionId,
-        want: Want,
+        (want, cause): (Want, Cause),
         tell: Option<event::Answer<Effect>>,
         now_ms: u64,
         decision: &mut Decision,
@@ -162,6 +176,7 @@ impl Sessions {
             nas: Arc::clone(&session.nas.name),
             key: session.acct_key(),
             want,
+            cause,
             at_ms: now_ms,
             answer: None,
             until_ms: u64::MAX,

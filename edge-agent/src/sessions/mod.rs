@@ -251,6 +251,7 @@ impl Sessions {
             heard_at_ms: now_ms,
             event_at_ms: now_ms,
             asked_at_ms: None,
+            unwanted: None,
             ended_at_ms: None,
             kept: Counters::default(),
         };
@@ -285,7 +286,10 @@ impl Sessions {
         let exhausted: Vec<(SessionId, Cause)> = self
             .live
             .values()
-            .filter_map(|session| Some((session.id, session.exhausted(now_ms)?)))
+            .filter_map(|session| {
+                let unwanted = session.unwanted.filter(|_| !session.is_metered_here());
+                Some((session.id, session.exhausted(now_ms).or(unwanted)?))
+            })
             .collect();
         for (id, cause) in exhausted {
             self.end(id, cause, now_ms, decision);

@@ -58,6 +58,8 @@ pub struct Session {
     pub event_at_ms: u64,
     /// When its NAS was last asked to end it.
     pub asked_at_ms: Option<u64>,
+    /// It should be over, because of what is wanted and not because of its own limits.
+    pub unwanted: Option<Cause>,
     /// When it ended, if that was earlier than it became known.
     pub ended_at_ms: Option<u64>,
     /// Cumulative, as last in its row; only of a session that its NAS meters.
@@ -383,6 +385,7 @@ impl From<Stored> for Session {
             heard_at_ms: stored.started_at_ms,
             event_at_ms: stored.started_at_ms,
             asked_at_ms: None,
+            unwanted: None,
             ended_at_ms: None,
             kept: stored.counters,
         }

@@ -20,11 +20,13 @@ impl Sessions {
             let Some(subscriber) = snapshot.identified(&session.username) else {
                 // A session of somebody whom others let in is not ours to end.
                 if session.is_known {
+                    session.unwanted = Some(Cause::ADMIN_RESET);
                     self.end(id, Cause::ADMIN_RESET, now_ms, decision);
                 }
                 continue;
             };
             session.is_known = true;
+            session.unwanted = (subscriber.class == Class::Blocked).then_some(Cause::ADMIN_RESET);
             session.subscription = subscriber.subscription;
             let is_metered_here = session.is_metered_here();
             if subscriber.max_sessions.is_some() {
@@ -57,9 +59,12 @@ impl Sessions {
             let after = session.shape;
             if is_blocked {
                 // Nothing passes here; its NAS is to close the port, too.
-                self.ask_to_end(id, now_ms, decision);
+                self.ask_to_end(id, Cause::ADMIN_RESET, now_ms, decision);
             } else if !is_metered_here && after != shape_before {
-                self.ask(id, Want::Change { before: shape_before, after }, None, now_ms, decision);
+                // A NAS that cannot keeps to the old rates until the next login: that is better
+                // than to throw people out for a better plan, and the journal says it.
+                let want = Want::Change { before: shape_before, after };
+                self.ask(id, (want, Cause::ADMIN_RESET), None, now_ms, decision);
             }
         }
     }
@@ -80,7 +85,13 @@ impl Sessions {
             }
             Some(_) => {
                 let reason = "the session is at a NAS that takes no Disconnect-Request".to_owned();
-                let rest = self.ask(id, Want::Disconnect, Some(answer), now_ms, decision);
+                let rest = self.ask(
+                    id,
+                    (Want::Disconnect, Cause::ADMIN_RESET),
+                    Some(answer),
+                    now_ms,
+                    decision,
+                );
                 (rest, Effect::Failed { reason })
             }
         };

@@ -130,10 +130,8 @@ fn an_ack_is_believed_when_the_stop_has_come() {
         |world| {
             world.seconds(2);
             assert!(world.effects.is_empty());
-            world.acct(AcctStatus::Stop, |record| {
-                metered(record);
-                record.terminate_cause = 6;
-            });
+            // hostapd does not say why.
+            world.acct(AcctStatus::Stop, metered);
         },
         (Observed::Ended, "done"),
     );
@@ -236,6 +234,15 @@ fn who_was_removed_or_blocked_is_asked_off_and_not_every_second() {
         let asked: Vec<&str> = world.asks.iter().map(|ask| &*ask.username).collect();
         assert_eq!(asked, ["amina"]);
         assert_eq!(world.sessions.len(), 2, "its NAS has not said anything yet");
+        world.answer(Answered::Silence, None);
+        world.seconds(299);
+        assert_eq!(world.asks.len(), 1);
+        world.seconds(2);
+        assert_eq!(world.asks.len(), 2, "after a while it is asked again");
+        // Who is wanted again is let be.
+        world.want(&with(vec![subscriber("amina", 10_000)], LAB));
+        world.seconds(600);
+        assert_eq!(world.asks.len(), 2);
     }
 }
 
