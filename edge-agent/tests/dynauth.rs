@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     sync::{
         Arc,
@@ -88,7 +88,10 @@ fn socket(at: IpAddr) -> UdpSocket {
 impl World {
     /// `n` is the NAS's address, `nas` more of its keys, `amina` of hers.
     fn new(n: u8, nas: &str, amina: &str) -> Self {
-        let at = IpAddr::V4(Ipv4Addr::new(127, 0, 6, n));
+        Self::at(IpAddr::V4(Ipv4Addr::new(127, 0, 6, n)), nas, amina)
+    }
+
+    fn at(at: IpAddr, nas: &str, amina: &str) -> Self {
         let nas_sockets =
             Nas { at, dynauth: socket(at), asks: socket(at), next: std::cell::Cell::new(0) };
         let snapshot = snapshot(&nas_sockets, nas, Some(amina));
@@ -107,7 +110,11 @@ impl World {
         let life = Life::default();
         let desk_life = life.clone();
         thread::spawn(move || desk.run(&inbox, &desk_life));
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let here = match at {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        let anywhere = SocketAddr::from((here, 0));
         let bound = bind(&settings::Radius {
             auth: vec![anywhere],
             acct: vec![anywhere],
@@ -425,6 +432,17 @@ fn a_session_that_its_nas_does_not_know_is_over() {
     world.nas.answers(&asked, &secret(), Code::DISCONNECT_NAK, 503);
     assert_eq!(effect.blocking_recv(), Ok(Effect::Done));
     assert!(world.sessions().is_empty());
+}
+
+#[test]
+fn over_ipv6_it_is_the_same() {
+    let world = World::at(IpAddr::V6(Ipv6Addr::LOCALHOST), "", "");
+    world.says(START, |_| {});
+    let effect = world.disconnect(world.sessions()[0].session);
+    let asked = world.nas.is_asked();
+    world.says(STOP, |_| {});
+    world.nas.answers(&asked, &secret(), Code::DISCONNECT_ACK, 0);
+    assert_eq!(effect.blocking_recv(), Ok(Effect::Done));
 }
 
 #[test]

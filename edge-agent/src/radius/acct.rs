@@ -1,6 +1,6 @@
 //! A genuine Accounting-Request as an event for the sessions (pure).
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use radius::{
     Attr, AttrType, Packet,
@@ -33,7 +33,7 @@ pub(super) fn record(
     snapshot: &Snapshot,
     (nas, named): (&Nas, &NasRef),
     request: &Packet<'_>,
-    source: IpAddr,
+    source: SocketAddr,
     fresh: SessionId,
 ) -> Verdict {
     let record = Record::of(request);
@@ -92,8 +92,13 @@ pub(super) fn record(
 }
 
 /// Where at its NAS somebody is, as an Access- or Accounting-Request says it.
-pub(super) fn place(request: &Packet<'_>, source: IpAddr) -> Place {
-    let mut place = Place { address: Some(source.to_canonical()), ..Place::default() };
+pub(super) fn place(request: &Packet<'_>, source: SocketAddr) -> Place {
+    let scope = match source {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(source) => source.scope_id(),
+    };
+    let address = Some(source.ip().to_canonical());
+    let mut place = Place { address, scope, ..Place::default() };
     let mut nas_address = None;
     for attr in request.attrs() {
         match attr.kind {
@@ -138,6 +143,8 @@ fn text(octets: Option<&[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use radius::{Code, LEN_MAX, Secret, Writer};
     use shared::wire::latest::desired::Desired;
     use uuid::Uuid;
@@ -160,7 +167,7 @@ mod tests {
         let mut writer = Writer::accounting_request(&mut buffer, Code::ACCOUNTING_REQUEST, 1);
         fill(&mut writer);
         let bytes = writer.sign(&Secret::new(b"s")).unwrap();
-        let source = IpAddr::from([10, 0, 0, 1]);
+        let source = SocketAddr::from(([10, 0, 0, 1], 1813));
         record(&snapshot, (&nas, &named), &Packet::decode(bytes).unwrap(), source, id(1))
     }
 
@@ -213,6 +220,7 @@ mod tests {
         assert_eq!((got.session_time, got.delay_seconds), (Some(60), 3));
         let place = Place {
             address: Some(IpAddr::from([10, 0, 0, 1])),
+            scope: 0,
             nas_identifier: "192.0.2.7".to_owned(),
             called: "02-00-00-00-00-FF:lab".to_owned(),
             calling: "02-00-00-00-00-01".to_owned(),

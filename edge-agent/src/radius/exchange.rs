@@ -67,7 +67,7 @@ impl Exchange {
         let place = matters.then(|| {
             let session = request.attr(AttrType::ACCT_SESSION_ID);
             let session = session.and_then(|attr| attr.text()).unwrap_or_default();
-            (acct::place(&request, from.peer.ip()), session.to_owned())
+            (acct::place(&request, from.peer), session.to_owned())
         });
         Self {
             port: Arc::clone(port),

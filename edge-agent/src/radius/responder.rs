@@ -173,7 +173,7 @@ impl Responder {
         let Received { client, request, from, .. } = received;
         let fresh = SessionId::from_uuid(Uuid::now_v7());
         let nas = (&*client.nas, &client.named);
-        match acct::record(&self.clients.snapshot, nas, &request, from.peer.ip(), fresh) {
+        match acct::record(&self.clients.snapshot, nas, &request, from.peer, fresh) {
             acct::Verdict::Drop(why) => exchange.give_up(why),
             acct::Verdict::Acknowledge => exchange.acknowledge(),
             acct::Verdict::Record(record) => {

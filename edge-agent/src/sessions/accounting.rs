@@ -97,7 +97,10 @@ impl Sessions {
             told = true;
         }
         // After a move of its NAS it is asked where it is now.
-        session.place.address = record.place.address.or(session.place.address);
+        if record.place.address.is_some() {
+            (session.place.address, session.place.scope) =
+                (record.place.address, record.place.scope);
+        }
         if record.ip.is_some() && session.ip != record.ip {
             session.ip = record.ip;
             told = true;

@@ -29,7 +29,7 @@ use super::{
 pub struct Ask {
     pub id: AskId,
     pub nas: NasRef,
-    /// Where it is asked.
+    /// Where it is asked; the port is the NAS's as it is wanted then.
     pub to: IpAddr,
     pub want: Want,
     /// How the NAS knows the session.

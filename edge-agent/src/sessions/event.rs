@@ -146,6 +146,8 @@ pub struct NasRef {
 pub struct Place {
     /// Where its packets come from, and so where it is asked.
     pub address: Option<IpAddr>,
+    /// Which of this host's links that is, of an address that is only valid on one.
+    pub scope: u32,
     /// NAS-Identifier, or NAS-IP-Address as text: behind a proxy or in a prefix are many. Empty
     /// when it says neither.
     pub nas_identifier: String,

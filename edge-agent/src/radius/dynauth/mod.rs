@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     sync::{
         Arc,
         mpsc::{SyncSender, TrySendError},
@@ -122,7 +122,7 @@ impl Asker {
             return self.untold.push_back((ask.id, NOT_ASKED));
         };
         drop(snapshot);
-        let to = SocketAddr::new(ask.to, nas.dynauth_port);
+        let to = at(ask.to, nas.dynauth_port, ask.place.scope);
         if self.client.waiting(to) >= AT_ONCE {
             self.waiting.entry(to).or_default().push_back(ask);
             return;
@@ -179,7 +179,11 @@ impl Asker {
             Ok(got) => got,
             Err(error) => return tracing::debug!(%error, "cannot receive answers of NASes"),
         };
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let scope = match from {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(from) => from.scope_id(),
+        };
+        let from = at(from.ip().to_canonical(), from.port(), scope);
         let reply = match Packet::decode(buffer.get(..len).unwrap_or_default()) {
             Ok(reply) => reply,
             Err(error) => return tracing::debug!(%error, "{from} sent something else than RADIUS"),
@@ -262,6 +266,13 @@ async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(u
     match socket {
         Some(socket) => socket.recv_from(buffer).await,
         None => std::future::pending().await,
+    }
+}
+
+fn at(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
+    match address {
+        IpAddr::V4(address) => SocketAddr::from((address, port)),
+        IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, port, 0, scope)),
     }
 }
 
