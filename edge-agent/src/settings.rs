@@ -64,6 +64,8 @@ pub struct RadiusTls {
     pub key: PathBuf,
     /// Who vouches for the NASes: nobody is served without a certificate.
     pub client_ca: PathBuf,
+    /// Certificates that count no more: lists of the authorities, PEM.
+    pub client_crl: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -330,8 +332,11 @@ impl Settings {
             }
             None => (None, None, None),
         };
-        let tls = tls.map(|tls| [&mut tls.cert, &mut tls.key, &mut tls.client_ca]);
-        let tls = tls.into_iter().flatten();
+        let tls = tls.map(|tls| {
+            let crl = tls.client_crl.as_mut();
+            [Some(&mut tls.cert), Some(&mut tls.key), Some(&mut tls.client_ca), crl]
+        });
+        let tls = tls.into_iter().flatten().flatten();
         let eap = eap.map(|eap| {
             let (ca, crl) = (eap.client_ca.as_mut(), eap.client_crl.as_mut());
             [Some(&mut eap.cert), Some(&mut eap.key), ca, crl]

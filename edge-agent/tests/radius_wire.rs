@@ -617,6 +617,32 @@ fn every_access_reply_begins_with_its_proof_and_brings_proxy_states_back() {
 }
 
 #[test]
+fn proxy_states_come_back_in_their_order_from_accounting_and_status_too() {
+    let world = World::new();
+    let nas = Nas::new(EDGE, PATIENT);
+    let secret = Secret::new(SECRET.as_bytes());
+    let mut buffers = [[0; LEN_MAX]; 2];
+    let [first, second] = &mut buffers;
+    let mut accounting = Writer::accounting_request(first, Code::ACCOUNTING_REQUEST, 1);
+    accounting.integer(AttrType::ACCT_STATUS_TYPE, 1).text(AttrType::ACCT_SESSION_ID, "1");
+    let asking = Writer::request(second, Code::STATUS_SERVER, 2, NONCE);
+    for (mut writer, code) in
+        [(accounting, Code::ACCOUNTING_RESPONSE), (asking, Code::ACCOUNTING_RESPONSE)]
+    {
+        writer.attr(AttrType::PROXY_STATE, b"b").attr(AttrType::PROXY_STATE, b"a");
+        writer.attr(AttrType::NAS_IDENTIFIER, b"between").attr(AttrType::PROXY_STATE, b"b");
+        let request = writer.sign(&secret).unwrap();
+        let authenticator = *Packet::decode(request).unwrap().authenticator();
+        let reply = nas.ask(world.acct, request).unwrap();
+        let reply = Packet::decode(&reply).unwrap();
+        assert_eq!(reply.code(), code);
+        assert_eq!(verify_reply(&reply, &authenticator, &secret), Ok(()));
+        let states = reply.attrs().filter(|attr| attr.kind == AttrType::PROXY_STATE);
+        assert_eq!(states.map(|attr| attr.value).collect::<Vec<_>>(), [b"b", b"a", b"b"]);
+    }
+}
+
+#[test]
 fn a_retransmission_gets_the_same_octets_and_opens_nothing() {
     let world = World::new();
     let nas = Nas::new(EDGE, SHORT);

@@ -32,8 +32,9 @@ use radius::{
     password,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
+    SerialNumber,
 };
 use rustls::{
     ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned,
@@ -104,7 +105,29 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).unwrap().pem();
         Identity { certificate, key: key.serialize_pem() }
     }
+
+    /// Says which of its certificates count no more.
+    fn revocations(&self, numbers: &[u64]) -> String {
+        let revoked = |&number| RevokedCertParams {
+            serial_number: SerialNumber::from(number),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(2090, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.0).unwrap().pem().unwrap()
+    }
 }
+
+/// The number of a certificate that counts no more.
+const REVOKED: u64 = 42;
 
 /// An edge of which only RADIUS is real.
 struct World {
@@ -130,14 +153,17 @@ impl World {
 
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         fs::write(folder.path().join("ca.pem"), authority.0.pem()).unwrap();
+        fs::write(folder.path().join("crl.pem"), authority.revocations(&[REVOKED])).unwrap();
         write_identity(folder.path(), "edge", &authority.issue("localhost", |_| {}));
         let radius: settings::Radius = toml::from_str(&format!(
             r#"
-            tls = {{ listen = "{HERE}:0", cert = "{0}.pem", key = "{0}.key", client_ca = "{1}" }}
+            tls = {{ listen = "{HERE}:0", cert = "{0}.pem", key = "{0}.key", client_ca = "{1}",
+                     client_crl = "{2}" }}
             eap = {{ cert = "{0}.pem", key = "{0}.key" }}
             "#,
             folder.path().join("edge").display(),
             folder.path().join("ca.pem").display(),
+            folder.path().join("crl.pem").display(),
         ))
         .unwrap();
 
@@ -388,8 +414,12 @@ fn nobody_comes_in_without_a_certificate_that_is_vouched_for_and_valid() {
     let for_servers = world.authority.issue("client.example", |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
+    let revoked = world.authority.issue("client.example", |params| {
+        params.serial_number = Some(SerialNumber::from(REVOKED));
+    });
     for (what, who) in [
         ("none", None),
+        ("revoked", Some(&revoked)),
         ("of another authority", Some(&stranger)),
         ("expired", Some(&expired)),
         ("for servers", Some(&for_servers)),
@@ -508,21 +538,33 @@ fn new_certificates_are_for_new_connections() {
     let mut old = world.connect(Some(&client));
     old.send(&status(1));
     old.receive();
-    let shown = |connection: &Connection| connection.0.conn.peer_certificates().unwrap()[0].clone();
+    let certificate_of =
+        |connection: &Connection| connection.0.conn.peer_certificates().unwrap()[0].clone();
 
     let certificate = world.authority.issue("localhost", |_| {});
     write_identity(world.folder.path(), "edge", &certificate);
     world.running.reload();
     let expected = CertificateDer::from(pem(&certificate.certificate, "CERTIFICATE"));
-    world.wait_for("the new certificate", |world| {
+    let is_shown = |world: &World, expected: &CertificateDer<'_>| {
         let mut new = world.connect(Some(&client));
         new.send(&status(2));
         new.receive();
-        shown(&new) == expected
-    });
-    assert_ne!(shown(&old), expected);
+        certificate_of(&new) == *expected
+    };
+    world.wait_for("the new certificate", |world| is_shown(world, &expected));
+    assert_ne!(certificate_of(&old), expected);
     old.send(&login(2, &radsec()));
     check_reply(&old.receive(), Code::ACCESS_ACCEPT, &radsec());
+
+    // Somebody sees it, too, when nobody says so.
+    let certificate = world.authority.issue("localhost", |_| {});
+    write_identity(world.folder.path(), "edge", &certificate);
+    let expected = CertificateDer::from(pem(&certificate.certificate, "CERTIFICATE"));
+    let end = Instant::now() + Duration::from_secs(25);
+    while !is_shown(&world, &expected) {
+        assert!(Instant::now() < end, "the change was not seen");
+        thread::sleep(Duration::from_millis(200));
+    }
 
     // What cannot be read changes nothing.
     fs::write(world.folder.path().join("edge.key"), "no key").unwrap();
@@ -531,7 +573,7 @@ fn new_certificates_are_for_new_connections() {
     let mut after = world.connect(Some(&client));
     after.send(&status(3));
     after.receive();
-    assert_eq!(shown(&after), expected);
+    assert_eq!(certificate_of(&after), expected);
 }
 
 /// A process that does not outlive its test.

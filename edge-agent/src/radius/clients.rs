@@ -177,8 +177,12 @@ impl Clients {
 impl Client {
     fn new(nas: Arc<Nas>, extras: Extras, known: Option<&Arc<Self>>, now: Instant) -> Self {
         let standing = known.map(|known| Arc::clone(&known.standing));
-        let before = known.filter(|known| known.nas.secret != nas.secret);
-        let also = before.map(|before| (Arc::new(before.copy()), Some(now + IN_FLIGHT)));
+        let also = known.and_then(|known| {
+            if known.nas.secret == nas.secret {
+                return known.also.clone().filter(|(_, until)| until.is_some_and(|at| now <= at));
+            }
+            Some((Arc::new(known.copy()), Some(now + IN_FLIGHT)))
+        });
         Self {
             named: NasRef { id: nas.id, name: Arc::from(nas.name.as_str()) },
             secret: Secret::new(nas.secret.expose().as_bytes()),
@@ -461,9 +465,13 @@ mod tests {
         let next = clients.followed_by(&snapshot(vec![changed.clone()]), t0);
         assert_eq!(ask(&next, t0, &new), Ok(Proof::Secret));
         assert_eq!(ask(&next, t0 + IN_FLIGHT, &old), Ok(Proof::Secret));
+        // A change of something else ends it no sooner.
+        let again = next.followed_by(&snapshot(vec![changed.clone()]), t0);
+        assert_eq!(ask(&again, t0 + IN_FLIGHT, &old), Ok(Proof::Secret));
         let later = t0 + IN_FLIGHT + Duration::from_millis(1);
+        assert_eq!(ask(&again, later, &old), Err(DropReason::BadMessageAuthenticator));
         assert_eq!(ask(&next, later, &old), Err(DropReason::BadMessageAuthenticator));
-        // A change of something else does not bring it back.
+        // And does not bring it back.
         let after = next.followed_by(&snapshot(vec![changed]), later);
         assert_eq!(ask(&after, later, &old), Err(DropReason::BadMessageAuthenticator));
         // Another NAS at the address has never had it.

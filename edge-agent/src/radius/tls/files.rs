@@ -1,7 +1,7 @@
 //! Certificate, key and authority of RADIUS over TLS, from their files.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -11,7 +11,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
         pem::{self, PemObject as _},
     },
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
@@ -29,6 +29,8 @@ pub enum TlsError {
     Pem { key: &'static str, file: PathBuf, source: pem::Error },
     #[error("radius.tls.{key}: there is no certificate in {file}")]
     NoCertificate { key: &'static str, file: PathBuf },
+    #[error("radius.tls.client_crl: there is no revocation list in {0}")]
+    NoList(PathBuf),
     #[error("radius.tls.key: there is no private key in {0}")]
     NoKey(PathBuf),
     #[error("radius.tls.client_ca: {file} has a certificate that cannot be trusted")]
@@ -53,8 +55,12 @@ pub(super) fn load(settings: &RadiusTls) -> Result<Arc<ServerConfig>, TlsError> 
             .add(authority)
             .map_err(|source| TlsError::Authority { file: settings.client_ca.clone(), source })?;
     }
+    // A list of one authority says nothing of those between it and a client.
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .with_crls(revoked(settings)?)
+            .only_check_end_entity_revocation()
+            .allow_unknown_revocation_status()
             .build()
             .map_err(|source| TlsError::Verifier { file: settings.client_ca.clone(), source })?;
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -74,7 +80,7 @@ pub(super) fn load(settings: &RadiusTls) -> Result<Arc<ServerConfig>, TlsError> 
 }
 
 fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|source| TlsError::Read { key, file: file.to_owned(), source })
+    fs::read(file).map_err(|source| TlsError::Read { key, file: file.to_owned(), source })
 }
 
 fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -84,6 +90,18 @@ fn certificates(key: &'static str, file: &Path) -> Result<Vec<CertificateDer<'st
         .map_err(|source| TlsError::Pem { key, file: file.to_owned(), source })?;
     if found.is_empty() {
         return Err(TlsError::NoCertificate { key, file: file.to_owned() });
+    }
+    Ok(found)
+}
+
+fn revoked(settings: &RadiusTls) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let Some(file) = &settings.client_crl else { return Ok(Vec::new()) };
+    let text = read("client_crl", file)?;
+    let found: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|source| TlsError::Pem { key: "client_crl", file: file.clone(), source })?;
+    if found.is_empty() {
+        return Err(TlsError::NoList(file.clone()));
     }
     Ok(found)
 }
@@ -101,9 +119,11 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// When each file was changed last. One that cannot be read just now has no time.
-pub(super) fn changed_at(settings: &RadiusTls) -> [Option<SystemTime>; 3] {
-    [&settings.cert, &settings.key, &settings.client_ca]
-        .map(|file| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok())
+pub(super) fn changed_at(settings: &RadiusTls) -> Vec<Option<SystemTime>> {
+    let RadiusTls { cert, key, client_ca, client_crl, listen: _ } = settings;
+    let files = [Some(cert), Some(key), Some(client_ca), client_crl.as_ref()];
+    let changed_at = |file| fs::metadata(file).and_then(|metadata| metadata.modified()).ok();
+    files.into_iter().flatten().map(changed_at).collect()
 }
 
 /// The names that a client's certificate carries, in lower case: dNSNames of its
@@ -144,14 +164,15 @@ mod tests {
     fn settings(folder: &TempDir) -> RadiusTls {
         let file = |name| folder.path().join(name);
         let (certificate, key) = self_signed(&["edge.example"], "edge");
-        std::fs::write(file("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(file("key.pem"), key.serialize_pem()).unwrap();
-        std::fs::write(file("ca.pem"), certificate.pem()).unwrap();
+        fs::write(file("cert.pem"), certificate.pem()).unwrap();
+        fs::write(file("key.pem"), key.serialize_pem()).unwrap();
+        fs::write(file("ca.pem"), certificate.pem()).unwrap();
         RadiusTls {
             listen: ([127, 0, 0, 1], 0).into(),
             cert: file("cert.pem"),
             key: file("key.pem"),
             client_ca: file("ca.pem"),
+            client_crl: None,
         }
     }
 
@@ -161,12 +182,13 @@ mod tests {
         let good = settings(&folder);
         load(&good).unwrap();
         let garbled = folder.path().join("garbled.pem");
-        std::fs::write(&garbled, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")
-            .unwrap();
+        fs::write(&garbled, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
         let other = folder.path().join("other.key");
-        std::fs::write(&other, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        fs::write(&other, KeyPair::generate().unwrap().serialize_pem()).unwrap();
         let absent = folder.path().join("absent.pem");
+        let client_crl = Some(good.cert.clone());
         let cases = [
+            (RadiusTls { client_crl, ..good.clone() }, "no revocation list in"),
             (RadiusTls { cert: absent.clone(), ..good.clone() }, "radius.tls.cert: cannot read"),
             (RadiusTls { key: absent.clone(), ..good.clone() }, "radius.tls.key: cannot read"),
             (RadiusTls { client_ca: absent, ..good.clone() }, "radius.tls.client_ca: cannot read"),

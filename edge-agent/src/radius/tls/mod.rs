@@ -11,7 +11,7 @@
 use std::{
     net::{IpAddr, SocketAddr, TcpListener as StdListener},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustls::{ServerConfig, pki_types::CertificateDer};
@@ -104,7 +104,7 @@ struct Door {
     listener: TcpListener,
     settings: RadiusTls,
     config: Arc<ServerConfig>,
-    changed_at: [Option<std::time::SystemTime>; 3],
+    changed_at: Vec<Option<SystemTime>>,
     hub: Arc<Hub>,
     seats: Seats,
     life: Life,
