@@ -59,7 +59,7 @@ pub(super) fn record(
 
     let username = text(record.username);
     let device = username.parse::<Mac>().ok();
-    let by_name = snapshot.subscriber(&username);
+    let by_name = snapshot.identified(&username);
     let owner = device.and_then(|mac| snapshot.owner_of(mac));
     let calling =
         record.calling_station_id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
@@ -153,6 +153,7 @@ mod tests {
 
     fn verdict(fill: impl FnOnce(&mut Writer<'_>)) -> Verdict {
         let state = r#"{
+            "realms": ["wisp.example"],
             "nas": [{ "name": "lab", "address": "10.0.0.1", "secret": "s", "enforce": "edge" }],
             "subscriber": [{
                 "username": "amina", "password": "simba", "down_kbps": 10000, "up_kbps": 5000,
@@ -180,6 +181,18 @@ mod tests {
             Verdict::Record(accounting) => *accounting,
             other @ (Verdict::Acknowledge | Verdict::Drop(_)) => panic!("no record: {other:?}"),
         }
+    }
+
+    #[test]
+    fn a_realm_of_ours_names_the_same_subscriber() {
+        let got = accounting(|writer| {
+            writer
+                .integer(AttrType::ACCT_STATUS_TYPE, 1)
+                .text(AttrType::ACCT_SESSION_ID, "81a00001")
+                .text(AttrType::USER_NAME, "amina@WISP.example");
+        });
+        assert_eq!(got.username, "amina@WISP.example");
+        assert_eq!(got.subscriber.unwrap().username, "amina");
     }
 
     #[test]
