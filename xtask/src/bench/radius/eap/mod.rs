@@ -63,6 +63,8 @@ pub(super) struct EapLoad {
     /// Which conversation waits for the answer with this identifier.
     waiting: Vec<Option<usize>>,
     next_id: u8,
+    /// Requests so far.
+    sent: u64,
     next_subscriber: usize,
     clock: Clock,
     /// How often a TLS session could have been resumed, and was.
@@ -134,6 +136,7 @@ impl EapLoad {
             conversations,
             waiting: vec![None; 256],
             next_id: 0,
+            sent: 0,
             next_subscriber: plan.peers,
             clock: Clock::default(),
             could_resume: 0,
@@ -227,10 +230,9 @@ impl EapLoad {
         let conversation = self.conversations.get_mut(at).context("no such conversation")?;
         let mut buffer = [0; LEN_MAX];
         // It need not be random for this, only another one each time.
-        let mut nonce = [id; 16];
-        let tick = conversation.nonce.first_chunk().map_or(0, |it| u64::from_be_bytes(*it));
-        let tick = tick.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        nonce.get_mut(..8).context("16 are more than 8")?.copy_from_slice(&tick.to_be_bytes());
+        self.sent += 1;
+        let mut nonce = [0x5a; 16];
+        nonce.get_mut(..8).context("16 are more than 8")?.copy_from_slice(&self.sent.to_be_bytes());
         let mut writer = Writer::request(&mut buffer, Code::ACCESS_REQUEST, id, nonce);
         writer
             .text(AttrType::USER_NAME, conversation.peer.outer_identity())
