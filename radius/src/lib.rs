@@ -4,8 +4,9 @@
 //! says it. Nothing here knows what a subscriber is.
 //!
 //! [`Packet`] borrows a datagram, [`authenticator`] says who made it, [`Server`] whether it is a
-//! retransmission, [`password`] whether somebody knows a password, [`accounting`] what a session
-//! has used, and [`Writer`] makes the signed reply. An exchange, with both of its ends:
+//! retransmission, [`password`] and [`mschap`] whether somebody knows a password (and [`eap`] in
+//! several round trips), [`accounting`] what a session has used, and [`Writer`] makes the signed
+//! reply. An exchange, with both of its ends:
 //!
 //! ```
 //! use std::time::Instant;

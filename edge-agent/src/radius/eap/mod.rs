@@ -14,6 +14,7 @@ use std::{
 
 use radius::{
     AttrType, Writer,
+    attr::VALUE_LEN_MAX,
     eap::{Around, Conversation, Failure, Step, Success, message},
 };
 use shared::{daemon::Life, net::Mac};
@@ -180,7 +181,7 @@ impl Inner {
             }
             Step::Success(success) => self.success(exchange, &success, &snapshot, calling),
             Step::Failure(Failure { reason, identity, detail, .. }) => {
-                let identity = identity.unwrap_or_default();
+                let identity = shortened(identity.unwrap_or_default());
                 if let Some(detail) = detail {
                     tracing::debug!("EAP of `{identity}` fails: {reason}: {detail}");
                 }
@@ -205,9 +206,17 @@ impl Inner {
         let accept = match accept {
             Ok(accept) => accept,
             Err(refusal) => {
-                return exchange.reject(refusal, success.identity.as_bytes(), |_| {});
+                return exchange.reject(
+                    refusal,
+                    shortened(success.identity.clone()).as_bytes(),
+                    |_| {},
+                );
             }
         };
+        let method = success.method.name().unwrap_or_default();
+        let resumed = if success.is_resumed { "yes" } else { "no" };
+        metrics::counter!("kennet_radius_eap_logins_total", "method" => method, "resumed" => resumed)
+            .increment(1);
         tracing::debug!(
             "{} is in by EAP-{}{}",
             accept.subscriber.username,
@@ -243,7 +252,7 @@ impl Inner {
             for Waiting { nas, conversation } in left {
                 // So does a peer that does not like our certificate, often without a word.
                 let refusal = conversation.refusal().map_or(Refusal::Unfinished, Refusal::from);
-                let username = conversation.identity().unwrap_or_default().to_owned();
+                let username = shortened(conversation.identity().unwrap_or_default().to_owned());
                 let reason = refusal.as_str();
                 let _ = events.try_send(Event::AuthFailure(AuthFailure { nas, username, reason }));
             }
@@ -253,6 +262,12 @@ impl Inner {
             }
         }
     }
+}
+
+/// As long as a User-Name can be: inside a tunnel there is no such limit.
+fn shortened(mut identity: String) -> String {
+    identity.truncate(identity.floor_char_boundary(VALUE_LEN_MAX));
+    identity
 }
 
 /// How often the files of certificates are looked at; who is in a hurry sends SIGHUP.

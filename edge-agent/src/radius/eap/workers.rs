@@ -46,6 +46,10 @@ impl Workers {
 }
 
 fn work(inbox: &Mutex<Receiver<Box<Turn>>>, inner: &Inner, life: &Life) {
+    // Linux takes this for the thread. Where there is one core, packets go before handshakes.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "handshakes are as urgent as everything else");
+    }
     while !life.is_stopping() {
         let turn = {
             let inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,6 +62,9 @@ fn work(inbox: &Mutex<Receiver<Box<Turn>>>, inner: &Inner, life: &Life) {
         }
     }
 }
+
+/// A third of the weight of what is not nice.
+const NICE: i32 = 5;
 
 /// A thousand handshakes a second and more; the other cores have other work.
 const THREADS_MAX: usize = 4;
