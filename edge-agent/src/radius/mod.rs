@@ -9,6 +9,8 @@
 //! (pure). What opens or changes a session goes to `sessions` as an event, and its ticket sends
 //! the reply when the session is durable.
 //!
+//! NASes are asked to end and to change sessions by [`dynauth`].
+//!
 //! What gets no answer is counted and logged by [`drops`].
 
 use std::{

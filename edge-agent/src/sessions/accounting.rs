@@ -68,10 +68,10 @@ impl Sessions {
                 };
                 if let Some(session) = self.live.get_mut(&id) {
                     session.ended_at_ms = Some(when.max(session.started_at_ms));
-                    // The kernel's session goes with the close; who asked hears of the Stop.
-                    self.asks_stopped(Some(id), None, now_ms, decision);
                 }
                 decision.close(id, cause);
+                // Who asked for it hears of the Stop, also where the kernel knew before.
+                self.asks_stopped(Some(id), None, now_ms, decision);
             }
             AcctStatus::On | AcctStatus::Off => {}
         }

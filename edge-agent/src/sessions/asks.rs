@@ -4,7 +4,11 @@
 //! An ACK is a promise. After it the session's Stop is awaited, or its traffic is looked at; the
 //! journal tells both, and who gave the command hears what was seen.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use radius::dynauth::ErrorCause;
 use shared::{
@@ -84,6 +88,45 @@ struct Watch {
 pub(super) struct Asks {
     next: u64,
     open: BTreeMap<AskId, Asked>,
+    by_session: BTreeSet<(SessionId, AskId)>,
+    /// The newest of each name.
+    by_key: HashMap<AcctKey, AskId>,
+}
+
+impl Asks {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.by_session.is_empty() && self.by_key.is_empty()
+    }
+
+    fn put(&mut self, id: AskId, asked: Asked) {
+        self.by_session.insert((asked.session, id));
+        if let Some(key) = &asked.key {
+            self.by_key.insert(key.clone(), id);
+        }
+        self.open.insert(id, asked);
+    }
+
+    fn remove(&mut self, id: AskId) -> Option<Asked> {
+        let asked = self.open.remove(&id)?;
+        self.by_session.remove(&(asked.session, id));
+        if let Some(key) = &asked.key
+            && self.by_key.get(key) == Some(&id)
+        {
+            self.by_key.remove(key);
+        }
+        Some(asked)
+    }
+
+    /// What is asked about a session, by its id or by its NAS's name for it.
+    fn about(&self, session: Option<SessionId>, key: Option<&AcctKey>) -> BTreeSet<AskId> {
+        let of_session = session.into_iter().flat_map(|session| {
+            let all = (session, AskId(0))..=(session, AskId(u64::MAX));
+            self.by_session.range(all).map(|(_, id)| *id)
+        });
+        let of_key = key.and_then(|key| self.by_key.get(key).copied());
+        of_session.chain(of_key).collect()
+    }
 }
 
 /// For how long a Stop is awaited after an ACK. NASes send it at once, and again after some
@@ -140,8 +183,9 @@ impl Sessions {
 
     /// Why a session ended whose NAS does not say why: because it was asked to end it.
     pub(super) fn asked_because(&self, id: SessionId) -> Option<Cause> {
-        let is_it = |asked: &&Asked| asked.session == id && asked.want == Want::Disconnect;
-        self.asks.open.values().find(is_it).map(|asked| asked.cause)
+        let about = self.asks.about(Some(id), None);
+        let mut asked = about.iter().filter_map(|id| self.asks.open.get(id));
+        asked.find(|asked| asked.want == Want::Disconnect).map(|asked| asked.cause)
     }
 
     /// `tell` is told what was seen; it is given back if there is nobody to ask.
@@ -190,7 +234,7 @@ impl Sessions {
             },
             tell,
         };
-        self.asks.open.insert(ask.id, asked);
+        self.asks.put(ask.id, asked);
         decision.acts.push(Act::Ask(Box::new(ask)));
         None
     }
@@ -208,15 +252,15 @@ impl Sessions {
                 asked.until_ms = now_ms;
             }
         }
-        // Its NAS does not know it: it is over, and nobody has said so.
-        let session = asked.session;
+        // Its NAS does not know it: it is over. Its Stop may be on its way.
         if answer.cause == Some(ErrorCause::SESSION_CONTEXT_NOT_FOUND) {
-            asked.stopped = true;
-            if self.live.contains_key(&session) {
-                decision.close(session, Cause::LOST_SERVICE);
+            if self.live.contains_key(&asked.session) {
+                asked.until_ms = now_ms.saturating_add(STOP_MS / 2);
+            } else {
+                asked.stopped = true;
             }
         }
-        self.settle(now_ms, decision);
+        self.settle_one(id, now_ms, decision);
     }
 
     /// A session is over, or a NAS says so of one that was ended here.
@@ -227,18 +271,11 @@ impl Sessions {
         now_ms: u64,
         decision: &mut Decision,
     ) {
-        if self.asks.open.is_empty() {
-            return;
-        }
-        let mut found = false;
-        for asked in self.asks.open.values_mut() {
-            if Some(asked.session) == id || (key.is_some() && asked.key.as_ref() == key) {
+        for ask in self.asks.about(id, key) {
+            if let Some(asked) = self.asks.open.get_mut(&ask) {
                 asked.stopped = true;
-                found = true;
             }
-        }
-        if found {
-            self.settle(now_ms, decision);
+            self.settle_one(ask, now_ms, decision);
         }
     }
 
@@ -250,9 +287,9 @@ impl Sessions {
         counters: Option<Counters>,
         event_ms: u64,
     ) {
-        for asked in self.asks.open.values_mut() {
-            let is_it = Some(asked.session) == id || (key.is_some() && asked.key.as_ref() == key);
-            if !is_it || asked.answer.is_none() {
+        for ask in self.asks.about(id, key) {
+            let Some(asked) = self.asks.open.get_mut(&ask) else { continue };
+            if asked.answer.is_none() {
                 continue;
             }
             asked.heard = true;
@@ -264,51 +301,65 @@ impl Sessions {
 
     /// Once a second: what is seen by now, or never.
     pub(super) fn settle(&mut self, now_ms: u64, decision: &mut Decision) {
-        let over: Vec<AskId> = self
-            .asks
-            .open
-            .iter()
-            .filter(|(_, asked)| {
-                let seen = asked.watch.is_some_and(|watch| watch.seen != Observed::Unknown);
-                asked.answer.is_some() && (asked.stopped || seen || asked.until_ms <= now_ms)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in over {
-            let Some(asked) = self.asks.open.remove(&id) else { continue };
-            let observed = asked.observed();
-            let answer =
-                asked.answer.unwrap_or(NasAnswer { answered: Answered::Unknown, cause: None });
-            let effect = SessionEffect {
-                session: asked.session.to_vec(),
-                asked: match asked.want {
-                    Want::Disconnect => journal::Asked::Disconnect,
-                    Want::Change { .. } => journal::Asked::Change,
-                }
-                .into(),
-                asked_at_ms: asked.at_ms,
-                answered: answer.answered.into(),
-                error_cause: answer.cause.map_or(0, |cause| cause.0),
-                observed: observed.into(),
-                after_ms: u32::try_from(now_ms.saturating_sub(asked.at_ms)).unwrap_or(u32::MAX),
-                nas_name: asked.nas.to_string(),
-            };
-            metrics::counter!(
-                "kennet_dynauth_effects_total",
-                "asked" => effect.asked().as_str(),
-                "answered" => effect.answered().as_str(),
-                "observed" => effect.observed().as_str()
-            )
-            .increment(1);
-            decision.record(now_ms, journal::Event::SessionEffect(effect));
-            if let Some(tell) = asked.tell {
-                decision.acts.push(Act::Answer(tell, told(observed, answer)));
+        let open: Vec<AskId> = self.asks.open.keys().copied().collect();
+        for id in open {
+            self.settle_one(id, now_ms, decision);
+        }
+    }
+
+    fn settle_one(&mut self, id: AskId, now_ms: u64, decision: &mut Decision) {
+        let is_over = self.asks.open.get(&id).is_some_and(|asked| asked.is_over(now_ms));
+        if !is_over {
+            return;
+        }
+        let Some(mut asked) = self.asks.remove(id) else { return };
+        if asked.is_unknown_there() {
+            asked.stopped = true;
+            if self.live.contains_key(&asked.session) {
+                decision.close(asked.session, Cause::LOST_SERVICE);
             }
+        }
+        let observed = asked.observed();
+        let answer = asked.answer.unwrap_or(NasAnswer { answered: Answered::Unknown, cause: None });
+        let effect = SessionEffect {
+            session: asked.session.to_vec(),
+            asked: match asked.want {
+                Want::Disconnect => journal::Asked::Disconnect,
+                Want::Change { .. } => journal::Asked::Change,
+            }
+            .into(),
+            asked_at_ms: asked.at_ms,
+            answered: answer.answered.into(),
+            error_cause: answer.cause.map_or(0, |cause| cause.0),
+            observed: observed.into(),
+            after_ms: u32::try_from(now_ms.saturating_sub(asked.at_ms)).unwrap_or(u32::MAX),
+            nas_name: asked.nas.to_string(),
+        };
+        metrics::counter!(
+            "kennet_dynauth_effects_total",
+            "asked" => effect.asked().as_str(),
+            "answered" => effect.answered().as_str(),
+            "observed" => effect.observed().as_str()
+        )
+        .increment(1);
+        decision.record(now_ms, journal::Event::SessionEffect(effect));
+        if let Some(tell) = asked.tell {
+            decision.acts.push(Act::Answer(tell, told(observed, answer)));
         }
     }
 }
 
 impl Asked {
+    fn is_over(&self, now_ms: u64) -> bool {
+        let seen = self.watch.is_some_and(|watch| watch.seen != Observed::Unknown);
+        self.answer.is_some() && (self.stopped || seen || self.until_ms <= now_ms)
+    }
+
+    fn is_unknown_there(&self) -> bool {
+        let cause = self.answer.and_then(|answer| answer.cause);
+        cause == Some(ErrorCause::SESSION_CONTEXT_NOT_FOUND)
+    }
+
     fn observed(&self) -> Observed {
         let said = self.answer.map(|answer| answer.answered);
         match (self.stopped, self.want, said) {

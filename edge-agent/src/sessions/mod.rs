@@ -287,8 +287,12 @@ impl Sessions {
             .live
             .values()
             .filter_map(|session| {
-                let unwanted = session.unwanted.filter(|_| !session.is_metered_here());
-                Some((session.id, session.exhausted(now_ms).or(unwanted)?))
+                let cause = if session.is_metered_here() {
+                    session.exhausted(now_ms)
+                } else {
+                    session.overdue(now_ms).or(session.unwanted)
+                };
+                Some((session.id, cause?))
             })
             .collect();
         for (id, cause) in exhausted {

@@ -198,20 +198,18 @@ impl Session {
         }
     }
 
+    /// Has a limit been reached at which its NAS should have ended it? A NAS keeps the limits that
+    /// it was told; how long nobody has moved anything only the NAS knows.
+    pub fn overdue(&self, now_ms: u64) -> Option<Cause> {
+        let limits = Limits { idle_seconds: None, ..self.limits };
+        let then = now_ms.saturating_sub(OVERDUE_MS);
+        exhausted(limits, (self.started_at_ms, self.active_at_ms), self.counters, then)
+    }
+
     /// Has a limit of the session itself been reached?
     pub fn exhausted(&self, now_ms: u64) -> Option<Cause> {
-        let since = |then: u64| now_ms.saturating_sub(then) / 1_000;
-        let Limits { data_bytes, session_seconds, idle_seconds } = self.limits;
-        if session_seconds.is_some_and(|limit| since(self.started_at_ms) >= limit) {
-            return Some(Cause::SESSION_TIMEOUT);
-        }
-        if data_bytes.is_some_and(|limit| self.counters.total_bytes() >= limit) {
-            return Some(Cause::SERVICE_UNAVAILABLE);
-        }
-        if idle_seconds.is_some_and(|limit| since(self.active_at_ms) >= limit) {
-            return Some(Cause::IDLE_TIMEOUT);
-        }
-        None
+        let times = (self.started_at_ms, self.active_at_ms);
+        exhausted(self.limits, times, self.counters, now_ms)
     }
 
     pub fn started(&self) -> SessionStarted {
@@ -266,6 +264,31 @@ impl Session {
         })
     }
 }
+
+/// Which of the limits is reached at `now_ms`, if one is.
+fn exhausted(
+    limits: Limits,
+    (started_at_ms, active_at_ms): (u64, u64),
+    counters: Counters,
+    now_ms: u64,
+) -> Option<Cause> {
+    let since = |then: u64| now_ms.saturating_sub(then) / 1_000;
+    let Limits { data_bytes, session_seconds, idle_seconds } = limits;
+    if session_seconds.is_some_and(|limit| since(started_at_ms) >= limit) {
+        return Some(Cause::SESSION_TIMEOUT);
+    }
+    if data_bytes.is_some_and(|limit| counters.total_bytes() >= limit) {
+        return Some(Cause::SERVICE_UNAVAILABLE);
+    }
+    if idle_seconds.is_some_and(|limit| since(active_at_ms) >= limit) {
+        return Some(Cause::IDLE_TIMEOUT);
+    }
+    None
+}
+
+/// For how long a NAS may go on with a session whose time is over: clocks differ, and its Stop
+/// has to come.
+const OVERDUE_MS: u64 = 30_000;
 
 /// What a row says.
 #[derive(Clone, Debug, PartialEq, Eq)]

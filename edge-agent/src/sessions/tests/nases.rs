@@ -159,8 +159,18 @@ fn an_ack_without_a_stop_is_not_an_end() {
 #[test]
 fn a_nas_that_does_not_know_the_session_has_none() {
     let unknown = Some(ErrorCause::SESSION_CONTEXT_NOT_FOUND);
-    let world = check_disconnect((Answered::Nak, unknown), |_| {}, (Observed::Ended, "done"));
+    let answer = (Answered::Nak, unknown);
+    let world = check_disconnect(answer, |world| world.seconds(6), (Observed::Ended, "done"));
     assert_eq!(world.only().1, Some(Cause::LOST_SERVICE.0));
+    // It may just have ended by itself.
+    let says_so = |world: &mut World| {
+        world.acct(AcctStatus::Stop, |record| {
+            metered(record);
+            record.terminate_cause = 1;
+        });
+    };
+    let world = check_disconnect(answer, says_so, (Observed::Ended, "done"));
+    assert_eq!(world.only().1, Some(1));
 }
 
 #[test]
@@ -274,6 +284,28 @@ fn who_has_used_up_the_plan_is_asked_off_again_after_a_while() {
     }
     world.seconds(2);
     assert_eq!(world.asks.len(), 2);
+}
+
+#[test]
+fn a_nas_keeps_the_limits_that_it_was_told() {
+    let mut world = World::new();
+    let limited = || {
+        let mut amina = subscriber("amina", 10_000);
+        (amina.session_timeout, amina.idle_timeout) = (Some(100), Some(20));
+        amina
+    };
+    world.want(&with(vec![limited()], LAB));
+    world.acct(AcctStatus::Start, |record| {
+        metered(record);
+        record.subscriber = Some(Arc::new(limited()));
+    });
+    world.seconds(129);
+    assert!(world.asks.is_empty());
+    world.seconds(1);
+    assert_eq!(world.asks.len(), 1, "its time is over, and it has not ended it");
+    world.answer(Answered::Ack, None);
+    world.acct(AcctStatus::Stop, metered);
+    assert_eq!(world.only().1, Some(Cause::SESSION_TIMEOUT.0));
 }
 
 #[test]
@@ -717,6 +749,112 @@ proptest! {
                 }
             }
             prop_assert_eq!(world.total(), books + said);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Login(u8),
+    Start(u8),
+    Interim(u8),
+    Stop(u8),
+    Disconnect(u8),
+    /// Of the questions that are open, by number: what its NAS says.
+    Says(u8, Answered, Option<u32>),
+    Want(bool, u16),
+    Wait(u8),
+}
+
+fn doing() -> impl Strategy<Value = Doing> {
+    let answer = prop_oneof![
+        Just((Answered::Ack, None)),
+        Just((Answered::Nak, Some(503))),
+        Just((Answered::Nak, Some(501))),
+        Just((Answered::Nak, None)),
+        Just((Answered::Silence, None)),
+        Just((Answered::NotAsked, None)),
+    ];
+    prop_oneof![
+        2 => (0..3_u8).prop_map(Doing::Login),
+        2 => (0..6_u8).prop_map(Doing::Start),
+        2 => (0..6_u8).prop_map(Doing::Interim),
+        2 => (0..6_u8).prop_map(Doing::Stop),
+        2 => (0..6_u8).prop_map(Doing::Disconnect),
+        4 => (any::<u8>(), answer).prop_map(|(n, (answered, why))| Doing::Says(n, answered, why)),
+        1 => (any::<bool>(), 1..9_u16).prop_map(|(there, rate)| Doing::Want(there, rate)),
+        2 => (1..120_u8).prop_map(Doing::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever is asked, answered and heard in whatever order: every question ends in one record,
+    /// everybody who gave a command is told something once, and nothing is left behind.
+    #[test]
+    fn every_question_ends_in_one_record(steps in prop::collection::vec(doing(), 1..80)) {
+        let mut world = World::at_lab();
+        let mut commands: Vec<Receiver<Effect>> = Vec::new();
+        let mut answered = BTreeSet::new();
+        // The first three devices are metered here, the others by their NAS.
+        let name = |n: u8| format!("s{n}");
+        let say = |world: &mut World, status, n: u8| world.acct(status, |record| {
+            record.metered_here = n < 3;
+            record.subscriber = Some(Arc::new(subscriber("amina", 10_000)));
+            record.acct_session_id = name(n);
+            record.mac = (n < 3).then(|| mac(n));
+        });
+        let answer = |world: &mut World, id, answered, cause: Option<u32>| {
+            let mut decision = Decision::default();
+            let answer = NasAnswer { answered, cause: cause.map(ErrorCause) };
+            world.sessions.answered(id, answer, world.now_ms, &mut decision);
+            world.carry_out(decision);
+        };
+        for step in steps {
+            match step {
+                Doing::Login(n) => { world.open(n, "amina"); }
+                Doing::Start(n) => say(&mut world, AcctStatus::Start, n),
+                Doing::Interim(n) => say(&mut world, AcctStatus::Interim, n),
+                Doing::Stop(n) => say(&mut world, AcctStatus::Stop, n),
+                Doing::Disconnect(n) => {
+                    let of_name = |session: &&Session| session.acct_session_id == name(n);
+                    let found = world.sessions.live.values().find(of_name);
+                    let Some(id) = found.map(|session| session.id) else { continue };
+                    let (tell, effect) = oneshot::channel();
+                    let mut decision = Decision::default();
+                    world.sessions.disconnect(id, tell, world.now_ms, &mut decision);
+                    world.carry_out(decision);
+                    commands.push(effect);
+                }
+                Doing::Says(n, said, why) => {
+                    let open: Vec<_> = world.asks.iter().map(|ask| ask.id)
+                        .filter(|id| !answered.contains(id)).collect();
+                    if let Some(&id) = open.get(usize::from(n) % open.len().max(1)) {
+                        answered.insert(id);
+                        answer(&mut world, id, said, why);
+                    }
+                }
+                Doing::Want(there, rate) => {
+                    let amina = there.then(|| subscriber("amina", u32::from(rate) * 1_000));
+                    world.want(&with(amina.into_iter().collect(), LAB));
+                }
+                Doing::Wait(seconds) => world.seconds(seconds.into()),
+            }
+            prop_assert!(world.effects.len() <= answered.len());
+        }
+        let open: Vec<_> = world.asks.iter().map(|ask| ask.id)
+            .filter(|id| !answered.contains(id)).collect();
+        for id in open {
+            answer(&mut world, id, Answered::Silence, None);
+        }
+        let asked = world.asks.len();
+        world.sessions.nas.clear();
+        world.seconds(250);
+        prop_assert_eq!(world.effects.len(), asked);
+        prop_assert!(world.sessions.asks.is_empty());
+        for mut command in commands {
+            prop_assert!(command.try_recv().is_ok(), "nobody has told");
         }
     }
 }
