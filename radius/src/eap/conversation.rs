@@ -112,7 +112,7 @@ impl Conversation {
     /// Takes what the peer says: an EAP packet, or nothing at all, which is how a NAS asks us to
     /// begin (RFC 3579 §2.1).
     pub fn step(&mut self, message: &[u8], around: &mut Around<'_>) -> Step {
-        self.rounds += 1;
+        self.rounds = self.rounds.saturating_add(1);
         if message.is_empty() && matches!(self.state, State::New) && self.rounds == 1 {
             return self.ask(0, Kind::IDENTITY, b"");
         }
