@@ -294,6 +294,9 @@ fn pairs_are_written_and_printed() {
     check("Attr-26.32473 = 0xff", "1a 07 00007ed9 ff");
     check("Attr-241.26.32473.1 = 0xff", "f1 09 1a 00007ed9 01 ff");
     check("Attr-8 = 0x0a0000", "08 05 0a0000");
+    // A tagged integer has 24 bits behind a tag up to 31.
+    check("Attr-64 = 0x2100000d", "40 06 2100000d");
+    check("Attr-64 = 0x180502030d", "40 07 180502030d");
 }
 
 #[test]

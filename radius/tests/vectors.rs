@@ -234,6 +234,7 @@ fn an_accounting_record_has_all_its_64_bits() {
         address: Some(IpAddr::from([10, 0, 0, 7])),
         input_octets: Some(0x2_ffff_fffe),
         output_octets: Some(1 << 32),
+        has_gigawords: true,
         ..Record::default()
     };
     assert_eq!(record, expected);

@@ -10,6 +10,7 @@
 pub mod bench;
 pub mod demo;
 pub mod dist;
+pub mod fuzz;
 pub mod lab;
 pub mod provider;
 pub mod setup;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, demo, dist,
+    bench, demo, dist, fuzz,
     lab::{self, sweep},
     setup, sqlx, tests,
 };
@@ -37,6 +37,12 @@ enum Command {
     },
     /// Run every test there is.
     Test,
+    /// Feed the RADIUS codec with inputs that nobody would send; `test` does it for a moment.
+    Fuzz {
+        /// For how long, each target.
+        #[arg(long, default_value_t = fuzz::SECONDS_EACH)]
+        seconds: u32,
+    },
     /// Measure, side by side with the peer where there is one.
     Bench {
         /// Only these; all when none is named.
@@ -77,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),
         Command::Test => tests::run(),
+        Command::Fuzz { seconds } => fuzz::run(seconds),
         Command::Bench { what, options } => bench::run(&what, &options),
         Command::Dist => dist::run(),
         Command::Sqlx => sqlx::run(),

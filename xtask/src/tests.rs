@@ -5,6 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Result, bail};
 
 use crate::{
+    fuzz,
     setup::{self, program},
     workspace,
 };
@@ -33,6 +34,17 @@ pub fn run() -> Result<()> {
                 summary.push(format!("FAILED  {seconds:>5} s  {name}: {error:#}"));
                 failed.push(*name);
             }
+        }
+    }
+    println!("\n=== fuzz: the RADIUS codec");
+    let start = Instant::now();
+    let fuzzed = fuzz::run(fuzz::SECONDS_EACH);
+    let seconds = start.elapsed().as_secs();
+    match fuzzed {
+        Ok(()) => summary.push(format!("ok      {seconds:>5} s  fuzz")),
+        Err(error) => {
+            summary.push(format!("FAILED  {seconds:>5} s  fuzz: {error:#}"));
+            failed.push("fuzz");
         }
     }
     println!("\n=== summary");

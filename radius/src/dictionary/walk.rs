@@ -142,7 +142,8 @@ impl Dictionary {
             {
                 (Some(if tag <= tagged::LARGEST { tag } else { 0 }), rest)
             }
-            // RFC 2868: a first octet above 31 belongs to the text.
+            // RFC 2868: a first octet above 31 belongs to the text. An integer has none.
+            (true, _) if attribute.kind() == DataType::Integer => return raw(path, whole, see),
             _ => (None, value),
         };
         let kind = attribute.kind();
@@ -152,6 +153,9 @@ impl Dictionary {
             (DataType::Integer, Some(_), &[high, middle, low]) => {
                 wide = [0, high, middle, low];
                 &wide
+            }
+            (DataType::Integer, Some(_), _) if attribute.flags().encryption.is_none() => {
+                return raw(path, whole, see);
             }
             (_, _, value) => value,
         };

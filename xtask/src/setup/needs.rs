@@ -102,7 +102,7 @@ pub(crate) const LAB: &[Need] = &[
     },
 ];
 
-/// Peers that tests talk to and nothing else needs.
+/// Peers that tests talk to, and what else only tests need.
 pub(crate) const PEERS: &[Need] = &[
     Need {
         name: "eapol_test",
@@ -134,6 +134,7 @@ pub(crate) const PEERS: &[Need] = &[
         proof: Proof::File(&["/usr/share/freeradius/dictionary"]),
         packages: &["freeradius-common"],
     },
+    Need { name: "g++", why: "libFuzzer", proof: Proof::Program("c++"), packages: &["g++"] },
 ];
 
 /// Rust for the kernel from Debian's packages.
