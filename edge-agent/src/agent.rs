@@ -130,12 +130,13 @@ impl Agent {
         }
         let lock = lock(&settings.state_dir)?;
         let prometheus = metrics::install()?;
-        let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
-        let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
+        // First: who finds RADIUS there finds its counters.
         let listener = match &settings.metrics {
             Some(metrics) => Some(metrics::bind(metrics.listen).await?),
             None => None,
         };
+        let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
+        let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
 
         let life = Life::default();
         let dataplane = open_dataplane(&settings)?;
