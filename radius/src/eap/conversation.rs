@@ -39,6 +39,12 @@ impl Methods {
         Self { order: order.collect(), tls: Some(tls) }
     }
 
+    /// What the methods with TLS are served with.
+    #[cfg(feature = "tls")]
+    pub const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
     /// The methods, in the order in which they are offered.
     pub fn order(&self) -> &[Kind] {
         &self.order

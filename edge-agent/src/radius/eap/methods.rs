@@ -4,7 +4,10 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -24,6 +27,8 @@ pub struct Offer {
     current: ArcSwap<Methods>,
     /// When the files were written that `current` is made of.
     written: Mutex<Vec<Option<SystemTime>>>,
+    /// The day on which it was last said that the certificate ends.
+    said_on: AtomicU64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,7 @@ impl Offer {
             settings: settings.cloned(),
             current: ArcSwap::from_pointee(methods),
             written: Mutex::new(written),
+            said_on: AtomicU64::new(0),
         })
     }
 
@@ -81,6 +87,29 @@ impl Offer {
         }
     }
 }
+
+impl Offer {
+    /// Says every day that our certificate ends soon: peers then stay out, most without a word.
+    pub(super) fn watch_end(&self, now: u64) {
+        let Some(end) = self.current.load().tls().and_then(Tls::end) else { return };
+        metrics::gauge!("kennet_radius_eap_certificate_seconds_left")
+            .set(f64::from(u32::try_from(end.saturating_sub(now)).unwrap_or(u32::MAX)));
+        if now + SOON < end || self.said_on.swap(now / DAY, Ordering::Relaxed) == now / DAY {
+            return;
+        }
+        if now < end {
+            let days = (end - now) / DAY;
+            tracing::warn!("the certificate of EAP ends in {days} days");
+        } else {
+            tracing::error!("the certificate of EAP has expired: peers will not log in");
+        }
+    }
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Time enough to get another one.
+const SOON: u64 = 21 * DAY;
 
 fn files(settings: &settings::Eap) -> impl Iterator<Item = &Path> {
     let (ca, crl) = (settings.client_ca.as_ref(), settings.client_crl.as_ref());

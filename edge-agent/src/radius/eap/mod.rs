@@ -160,7 +160,7 @@ impl Inner {
         let Turn { exchange, mut conversation, state, source, message, calling, len_max, snapshot } =
             turn;
         let directory = Known { snapshot: &snapshot, calling };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = seconds_since_1970();
         let step = conversation.step(
             &message,
             &mut Around {
@@ -259,9 +259,14 @@ impl Inner {
             if now.duration_since(look) >= LOOK_EVERY {
                 look = now;
                 self.offer.reload_if_changed();
+                self.offer.watch_end(seconds_since_1970());
             }
         }
     }
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// As long as a User-Name can be: inside a tunnel there is no such limit.

@@ -1,4 +1,4 @@
-//! Whom a certificate names.
+//! Whom a certificate names, and until when.
 
 use x509_parser::{
     extensions::GeneralName,
@@ -28,6 +28,12 @@ pub fn names(certificate: &[u8]) -> Vec<String> {
     principal.into_iter().chain(mail).chain(dns).chain(common).collect()
 }
 
+/// Until when a certificate (DER) is good, in seconds since 1970.
+pub fn end(certificate: &[u8]) -> Option<u64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}
+
 /// 1.3.6.1.4.1.311.20.2.3
 const USER_PRINCIPAL_NAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3];
 
@@ -53,9 +59,12 @@ mod tests {
             SanType::Rfc822Name("amina@example".try_into().unwrap()),
             SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], "amina@upn.example".into())),
         ];
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let expected = ["amina@upn.example", "amina@example", "laptop.example", "Amina A."];
         assert_eq!(names(certificate.der()), expected);
         assert_eq!(names(b"no certificate"), Vec::<String>::new());
+        assert_eq!(end(certificate.der()), Some(4_102_444_800));
+        assert_eq!(end(b"no certificate"), None);
     }
 }

@@ -38,6 +38,7 @@ pub struct Tls {
     /// With them: for EAP-TLS.
     mutual: Option<Mutual>,
     sessions: Arc<Sessions>,
+    end: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -115,13 +116,14 @@ pub enum TlsError {
 impl Tls {
     /// Reads and checks what will be served.
     pub fn new(files: Files<'_>, options: Options) -> Result<Self, TlsError> {
-        let Files { certificate, key, client_ca, client_crl } = files;
-        let chain = CertificateDer::pem_slice_iter(certificate)
+        let Files { certificate: own, key, client_ca, client_crl } = files;
+        let chain = CertificateDer::pem_slice_iter(own)
             .collect::<Result<Vec<_>, _>>()
             .map_err(TlsError::Certificate)?;
         if chain.is_empty() {
             return Err(TlsError::NoCertificate);
         }
+        let end = chain.first().and_then(|first| certificate::end(first));
         let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
         let mutual = client_ca
             .map(|authorities| {
@@ -131,7 +133,13 @@ impl Tls {
             })
             .transpose()?;
         let tunnel = config(options, None, &chain, &key)?;
-        Ok(Self { tunnel, mutual, sessions: Arc::new(Sessions::new(options.session_seconds)) })
+        let sessions = Arc::new(Sessions::new(options.session_seconds));
+        Ok(Self { tunnel, mutual, sessions, end })
+    }
+
+    /// Until when our certificate is good, in seconds since 1970.
+    pub const fn end(&self) -> Option<u64> {
+        self.end
     }
 
     pub(super) fn serves(&self, kind: Kind) -> bool {
