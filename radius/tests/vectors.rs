@@ -127,6 +127,115 @@ fn the_nt_hash_of_rfc_2759_verifies() {
     assert!(!revealed.has_nt_hash(&nt_hash("clientpass")));
 }
 
+const STATUS_REQUEST: &str = "
+    0c da 00 26 8a 54 f4 68 6f b3 94 c5 28 66 e3 02 18 5d 06 23 50 12 5a 66 5e 2e 1e 84
+    11 f3 e2 43 82 20 97 c8 4f a3";
+
+const STATUS_REPLY: &str = "
+    02 da 00 14 ef 0d 55 2a 4b f2 d6 93 ec 2b 6f e8 b5 41 1d 66";
+
+/// To an accounting port.
+const STATUS_REQUEST_2: &str = "
+    0c b3 00 26 92 5f 6b 66 dd 5f ed 57 1f cb 1d b7 ad 38 82 60 50 12 e8 d6 ea bd a9 10
+    87 5c d9 1f da de 26 36 78 58";
+
+#[test]
+fn the_examples_of_rfc_5997_verify() {
+    for request in [STATUS_REQUEST, STATUS_REQUEST_2] {
+        let request = hex(request);
+        let request = Packet::decode(&request).unwrap();
+        assert_eq!(request.code(), Code::STATUS_SERVER);
+        assert_eq!(message_authenticator(&request, &secret()), MessageAuthenticator::Valid);
+        let mut buffer = [0; LEN_MAX];
+        let nonce = *request.authenticator();
+        let again = Writer::request(&mut buffer, Code::STATUS_SERVER, request.id(), nonce);
+        assert_eq!(again.sign(&secret()).unwrap(), request.as_bytes());
+    }
+    let (request, reply) = (hex(STATUS_REQUEST), hex(STATUS_REPLY));
+    let nonce = *Packet::decode(&request).unwrap().authenticator();
+    assert_eq!(verify_reply(&Packet::decode(&reply).unwrap(), &nonce, &secret()), Ok(()));
+}
+
+// Those RFCs have no examples in octets: these were computed from their formulas with Python's
+// hashlib and hmac.
+
+/// RFC 2866 §3.
+const ACCOUNTING_REQUEST: &str = "
+    04 07 00 3c b9 e7 2a 4c 82 ba b6 cb ea 37 61 28 82 e9 d5 98 28 06 00 00 00 01 2c 0a
+    30 30 30 30 30 30 31 46 01 06 6e 65 6d 6f 04 06 c0 a8 01 10 05 06 00 00 00 03 29 06
+    00 00 00 00";
+
+const ACCOUNTING_RESPONSE: &str = "
+    05 07 00 14 6c 2a be 73 d4 ce 9f 2f 67 9e 51 6f 77 97 ba eb";
+
+/// RFC 3579 §3.2.
+const EAP_REQUEST: &str = "
+    01 08 00 37 a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 aa ab ac ad ae af 50 12 8d 74 4d 12 e6 8c
+    4c 93 21 86 b3 43 54 49 45 02 01 06 6e 65 6d 6f 4f 0b 02 01 00 09 01 6e 65 6d 6f";
+
+const EAP_CHALLENGE: &str = "
+    0b 08 00 44 ba 8c 7c 0b e9 08 30 91 b4 da e2 37 43 47 09 7f 50 12 87 5c 9f e7 03 f2
+    25 2e bf 80 4a 58 30 2f 2c 2c 4f 18 01 02 00 16 04 10 00 01 02 03 04 05 06 07 08 09
+    0a 0b 0c 0d 0e 0f 18 06 01 02 03 04";
+
+/// RFC 5176 §2.3 and §3.4.
+const DISCONNECT_REQUEST: &str = "
+    28 09 00 36 29 27 e9 a4 f3 64 7d 2c 79 54 9e fe cb 51 9c 8e 50 12 eb 51 40 c4 5f 51
+    c8 ec e7 bf f1 f3 84 bf e3 72 2c 0a 30 30 30 30 30 30 31 46 37 06 6b 04 71 10";
+
+#[test]
+fn an_accounting_request_and_its_response_are_those_of_rfc_2866() {
+    let mut buffer = [0; LEN_MAX];
+    let mut writer = Writer::accounting_request(&mut buffer, Code::ACCOUNTING_REQUEST, 7);
+    writer
+        .integer(AttrType::ACCT_STATUS_TYPE, Status::START.0)
+        .text(AttrType::ACCT_SESSION_ID, "0000001F")
+        .text(AttrType::USER_NAME, "nemo")
+        .address(AttrType::NAS_IP_ADDRESS, IpAddr::from([192, 168, 1, 16]))
+        .integer(AttrType::NAS_PORT, 3)
+        .integer(AttrType::ACCT_DELAY_TIME, 0);
+    let request = writer.sign(&secret()).unwrap().to_vec();
+    assert_eq!(request, hex(ACCOUNTING_REQUEST));
+    let request = Packet::decode(&request).unwrap();
+    assert_eq!(verify_accounting(&request, &secret()), Ok(()));
+    let mut buffer = [0; LEN_MAX];
+    let reply = Writer::reply(&mut buffer, Code::ACCOUNTING_RESPONSE, &request);
+    assert_eq!(reply.sign(&secret()).unwrap(), hex(ACCOUNTING_RESPONSE));
+}
+
+#[test]
+fn an_eap_login_is_signed_as_in_rfc_3579() {
+    let mut nonce = [0; 16];
+    nonce.iter_mut().zip(0xa0..).for_each(|(place, octet)| *place = octet);
+    let mut buffer = [0; LEN_MAX];
+    let mut writer = Writer::request(&mut buffer, Code::ACCESS_REQUEST, 8, nonce);
+    writer
+        .text(AttrType::USER_NAME, "nemo")
+        .attr(AttrType::EAP_MESSAGE, &[2, 1, 0, 9, 1, b'n', b'e', b'm', b'o']);
+    let request = writer.sign(&secret()).unwrap().to_vec();
+    assert_eq!(request, hex(EAP_REQUEST));
+    let request = Packet::decode(&request).unwrap();
+    let mut buffer = [0; LEN_MAX];
+    let mut reply = Writer::reply(&mut buffer, Code::ACCESS_CHALLENGE, &request);
+    let challenge = [&[1, 2, 0, 22, 4, 16][..], &(0..16).collect::<Vec<u8>>()].concat();
+    reply.attr(AttrType::EAP_MESSAGE, &challenge).attr(AttrType::STATE, &[1, 2, 3, 4]);
+    assert_eq!(reply.sign(&secret()).unwrap(), hex(EAP_CHALLENGE));
+}
+
+#[test]
+fn a_disconnect_request_is_signed_as_in_rfc_5176() {
+    let mut buffer = [0; LEN_MAX];
+    let mut writer = Writer::change_request(&mut buffer, Code::DISCONNECT_REQUEST, 9);
+    writer
+        .text(AttrType::ACCT_SESSION_ID, "0000001F")
+        .integer(AttrType::EVENT_TIMESTAMP, 1_795_453_200);
+    assert_eq!(writer.sign(&secret()).unwrap(), hex(DISCONNECT_REQUEST));
+    let request = hex(DISCONNECT_REQUEST);
+    let request = Packet::decode(&request).unwrap();
+    assert_eq!(verify_accounting(&request, &secret()), Ok(()));
+    assert_eq!(message_authenticator(&request, &secret()), MessageAuthenticator::Valid);
+}
+
 #[test]
 fn chap_takes_the_challenge_or_else_the_authenticator() {
     let nonce = [9; 16];
