@@ -4,9 +4,10 @@
 
 use std::{
     collections::HashMap,
-    io,
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
+    process::{Command, Stdio},
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -590,6 +591,45 @@ fn others_end_and_change_sessions_of_this_edge() {
     };
     let done = world.asks(end, Some(now()), first).unwrap();
     assert_eq!((done.0, world.sessions().len()), (Code::DISCONNECT_ACK, 1));
+}
+
+/// `radclient` asks for `what` and prints what it gets.
+fn radclient(world: &World, what: &str, attributes: &str) -> String {
+    let mut child = Command::new("radclient")
+        .args(["-x", "-r", "1", "-t", "2", &world.dynauth.to_string(), what, SECRET])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("radclient: {error}: apt-get install freeradius-utils"));
+    let from = world.nas.at;
+    let request =
+        format!("Packet-Src-IP-Address = {from}\nEvent-Timestamp = {}\n{attributes}\n", now());
+    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn radclient_changes_and_ends_a_session_here() {
+    let world = World::new(15, "enforce = \"edge\"", "");
+    world.logs_in(1);
+    let said = radclient(
+        &world,
+        "coa",
+        "User-Name = amina\nWISPr-Bandwidth-Max-Down = 7000000\nState = 0x6162",
+    );
+    assert!(said.contains("Received CoA-ACK") && said.contains("State = 0x6162"), "{said}");
+    assert_eq!(world.sessions()[0].shape.down_kbps.get(), 7_000);
+    let said = radclient(&world, "disconnect", "User-Name = brian");
+    assert!(said.contains("Error-Cause = Session-Context-Not-Found"), "{said}");
+    let said = radclient(
+        &world,
+        "disconnect",
+        "Calling-Station-Id = 02-00-00-00-00-01\nMessage-Authenticator = 0x00",
+    );
+    assert!(said.contains("Received Disconnect-ACK"), "{said}");
+    assert!(world.sessions().is_empty());
 }
 
 #[test]

@@ -173,7 +173,9 @@ const TEXT_MAX: usize = 253;
 mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
-    use shared::wire::latest::journal::{Octets, SessionStarted, SessionStopped, Usage};
+    use shared::wire::latest::journal::{
+        Octets, SessionEffect, SessionStarted, SessionStopped, Usage,
+    };
     use uuid::Uuid;
 
     use super::*;
@@ -210,6 +212,8 @@ mod tests {
         check(u64::MAX, None, &Err(Odd::Time));
         let stopped = SessionStopped { session: vec![1], octets: Octets::default(), cause: 1 };
         check(1, Some(Event::SessionStopped(stopped)), &Err(Odd::Session));
+        let effect = SessionEffect { session: id().to_vec(), ..SessionEffect::default() };
+        check(1, Some(Event::SessionEffect(effect)), &Err(Odd::Effect));
         assert_eq!(Record::read(&[0xff]), Err(Odd::Protobuf));
     }
 

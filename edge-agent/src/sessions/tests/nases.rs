@@ -608,6 +608,17 @@ fn devices_that_are_on_line_hold_their_leases() {
     let expected =
         [for_a_while.clone(), for_a_while.clone(), for_a_while, Lease::GivenBack(id.unwrap())];
     assert_eq!(world.leases, expected);
+
+    // Who is on-line when the program starts is so for those who count devices, too.
+    let mut world = World::at_lab();
+    let id = world.open(1, "amina");
+    world.restart(false);
+    let before = world.leases.len();
+    world.want(&with(vec![one_at_a_time().unwrap().as_ref().clone()], LAB));
+    let username = "amina".to_owned();
+    let device = Device::Mac(mac(1));
+    let here = Lease::Held { username, device, session: id, lasting: None };
+    assert_eq!(world.leases[before..], [here]);
 }
 
 /// What comes of a question about amina's session here.
