@@ -1,11 +1,14 @@
 //! What is measured, and who is measured with it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
 use super::{
-    HERE,
+    HERE, Pace, SUBSCRIBERS,
     certificates::Certificates,
     eap::{EapLoad, Method, Plan, Version},
     echo,
@@ -173,6 +176,9 @@ impl Server {
     }
 }
 
+/// How long a server may take for its first lap.
+const LAP_MAX: Duration = Duration::from_secs(20);
+
 /// A load, aimed at one server.
 pub(super) enum Generator {
     Packets(Load),
@@ -205,6 +211,20 @@ impl Generator {
                 Ok(Self::Eap(load))
             }
         }
+    }
+
+    pub(super) fn warm_up(&mut self, pace: &Pace) -> Result<()> {
+        self.run(pace.warm_up, &|| Ok(0.0))?;
+        let start = Instant::now();
+        if let Self::Packets(load) = self {
+            let mut answered = load.answered();
+            let all = if pace.laps && load.is_accounting() { SUBSCRIBERS as u64 } else { 0 };
+            while answered < all && start.elapsed() < LAP_MAX {
+                load.run(pace.warm_up, &|| Ok(0.0))?;
+                answered += load.answered();
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn run(

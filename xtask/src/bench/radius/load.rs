@@ -33,6 +33,8 @@ struct Port {
     socket: UdpSocket,
     /// By identifier: when it was sent, and with which authenticator.
     sent: Vec<Option<(Instant, Authenticator)>>,
+    /// By identifier: until when an answer may come that nobody waits for.
+    late: Vec<Option<Instant>>,
     outstanding: usize,
     /// Which request is next, and how often all of them were sent.
     next: usize,
@@ -41,6 +43,9 @@ struct Port {
 
 /// After so long a request is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// After so long more nothing comes that was given up.
+const LATE_MAX: Duration = Duration::from_secs(5);
 
 /// One reply in so many is verified; all have the right code and identifier.
 const VERIFIED: u64 = 32;
@@ -64,7 +69,8 @@ impl Load {
             socket.set_nonblocking(true)?;
             // Each begins with other subscribers.
             let next = at * (REQUESTS / ports);
-            Ok(Port { socket, sent: vec![None; 256], outstanding: 0, next, round: 0 })
+            let (sent, late) = (vec![None; 256], vec![None; 256]);
+            Ok(Port { socket, sent, late, outstanding: 0, next, round: 0 })
         };
         let secret = Secret::new(SECRET.as_bytes());
         let requests =
@@ -85,6 +91,15 @@ impl Load {
     /// From now on so many a second, whatever the server does.
     pub(super) fn at(&mut self, per_second: Option<u32>) {
         self.every = per_second.map(|rate| Duration::from_secs(1) / rate);
+    }
+
+    pub(super) fn is_accounting(&self) -> bool {
+        self.kind == Kind::Accounting
+    }
+
+    /// In the last run.
+    pub(super) const fn answered(&self) -> u64 {
+        self.clock.replies()
     }
 
     /// How often every port has sent all requests.
@@ -116,7 +131,12 @@ impl Load {
         let mut buffer = [0; LEN_MAX];
         for port in &mut self.ports {
             while port.socket.recv(&mut buffer).is_ok() {}
-            port.sent.fill(None);
+            let late = Instant::now() + LATE_MAX;
+            for (slot, until) in port.sent.iter_mut().zip(&mut port.late) {
+                if slot.take().is_some() {
+                    *until = Some(late);
+                }
+            }
             port.outstanding = 0;
         }
     }
@@ -145,12 +165,21 @@ impl Load {
                 check = now + PATIENCE / 10;
             }
         }
-        Ok(self.clock.stop(cpu_seconds()?))
+        let measured = self.clock.stop(cpu_seconds()?);
+        // What is on its way is not counted any more, and its identifiers are free again.
+        let patient = Instant::now() + PATIENCE / 2;
+        while self.ports.iter().any(|port| port.outstanding > 0) && Instant::now() < patient {
+            for at in 0..self.ports.len() {
+                self.receive(at, &mut buffer)?;
+            }
+        }
+        Ok(measured)
     }
 
     fn send(&mut self, at: usize) -> Result<()> {
         let port = self.ports.get_mut(at).context("no such port")?;
-        while port.outstanding < self.outstanding {
+        let mut left_out = 0;
+        while port.outstanding < self.outstanding && left_out < 256 {
             // With a rate, a request is late from the moment in which it should have been sent.
             let mut sent = Instant::now();
             if let Some(every) = self.every {
@@ -167,8 +196,10 @@ impl Load {
             }
             let packet = Packet::decode(request)?;
             let slot = port.sent.get_mut(usize::from(packet.id())).context("no such identifier")?;
+            let late = port.late.get_mut(usize::from(packet.id())).context("no such identifier")?;
             // An identifier that still waits for its answer is left out this time.
-            if slot.is_none() {
+            if slot.is_none() && late.is_none_or(|until| until < sent) {
+                *late = None;
                 match port.socket.send(request) {
                     Ok(_) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -176,6 +207,8 @@ impl Load {
                 }
                 *slot = Some((sent, *packet.authenticator()));
                 port.outstanding += 1;
+            } else {
+                left_out += 1;
             }
             port.next += 1;
             if port.next == REQUESTS {
@@ -211,9 +244,10 @@ impl Load {
 
     fn give_up(&mut self, now: Instant) {
         for port in &mut self.ports {
-            for slot in &mut port.sent {
+            for (slot, late) in port.sent.iter_mut().zip(&mut port.late) {
                 if slot.is_some_and(|(sent, _)| now.saturating_duration_since(sent) > PATIENCE) {
                     *slot = None;
+                    *late = Some(now + LATE_MAX);
                     port.outstanding -= 1;
                     self.clock.lost();
                 }

@@ -17,7 +17,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::unistd::{SysconfVar, gettid, sysconf};
+use nix::{
+    sys::socket::{setsockopt, sockopt::RcvBufForce},
+    unistd::{SysconfVar, gettid, sysconf},
+};
 use tempfile::TempDir;
 
 use super::{
@@ -41,6 +44,9 @@ enum Running {
     Process(Guard, TempDir),
     Thread { stop: Arc<AtomicBool>, thread: JoinHandle<Result<()>>, stat: PathBuf },
 }
+
+/// As much as the edge has.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A process that does not outlive this one.
 pub(super) struct Guard(pub(super) Child);
@@ -115,6 +121,8 @@ impl Peer {
     pub(super) fn thread(serve: fn(&UdpSocket, &AtomicBool) -> nix::Result<()>) -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        // A burst from many ports does not fit into the default; without root it has to.
+        let _the_default_is_fine = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER);
         let address = socket.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (send_id, id) = mpsc::sync_channel(1);
