@@ -364,15 +364,17 @@ impl Login<'_> {
 }
 
 /// Every method with TLS, and how it is asked for.
-const TUNNELS: [(&str, &str); 9] = [
+const TUNNELS: [(&str, &str); 11] = [
     ("PEAP", "auth=MSCHAPV2"),
     ("PEAP", "auth=MD5"),
+    ("PEAP", "auth=GTC"),
     ("TTLS", "auth=PAP"),
     ("TTLS", "auth=CHAP"),
     ("TTLS", "auth=MSCHAP"),
     ("TTLS", "auth=MSCHAPV2"),
     ("TTLS", "autheap=MSCHAPV2"),
     ("TTLS", "autheap=MD5"),
+    ("TTLS", "autheap=GTC"),
     ("TLS", ""),
 ];
 
@@ -442,6 +444,7 @@ fn who_has_only_a_hash_can_use_what_works_with_it() {
     for phase2 in ["auth=PAP", "auth=MSCHAP", "auth=MSCHAPV2", "autheap=MSCHAPV2"] {
         world.well(&Login { eap: "TTLS", phase2, ..login });
     }
+    world.well(&Login { phase2: "auth=GTC", ..login });
     let unusable = "password not known in the form that the method needs";
     world.refused(&Login { eap: "TTLS", phase2: "auth=CHAP", ..login }, unusable);
     world.refused(&Login { eap: "MD5", is_keyless: true, ..login }, unusable);

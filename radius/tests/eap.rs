@@ -753,6 +753,18 @@ fn tls_1_2_can_be_switched_off() {
 }
 
 #[test]
+fn nobody_says_a_password_outside_of_a_tunnel() {
+    let mut world = World::new();
+    let mut conversation = Conversation::new(Arc::clone(&world.methods));
+    let identity = encode(Code::Response, 1, Kind::IDENTITY, b"amina");
+    assert!(matches!(world.step(&mut conversation, &identity), Step::Challenge(_)));
+    let nak = encode(Code::Response, 2, Kind::NAK, &[Kind::GTC.0]);
+    let step = world.step(&mut conversation, &nak);
+    let Step::Failure(failure) = step else { panic!("{step:?}") };
+    assert_eq!(failure.reason, Reason::NoCommonMethod);
+}
+
+#[test]
 fn who_wants_no_method_that_there_is_fails() {
     let mut world = World::with(Options::default(), Some(&[Kind::PEAP]));
     let end = Peer::new(H::Md5, "amina", "simba").run(&mut world);

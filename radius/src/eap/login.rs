@@ -2,13 +2,17 @@
 //! passed.
 
 use super::{
-    Around, Keys, Kind, Reason,
+    Around, Credential, Keys, Kind, Reason, Unusable,
     md5::Md5,
     mschapv2::{self, Mschapv2},
 };
 
 /// Methods that work without TLS, the stronger first.
 pub(super) const SIMPLE: &[Kind] = &[Kind::MSCHAPV2, Kind::MD5];
+
+/// And those that are good enough inside of a tunnel.
+#[cfg(feature = "tls")]
+pub(super) const INNER: &[Kind] = &[Kind::MSCHAPV2, Kind::MD5, Kind::GTC];
 
 #[derive(Debug)]
 pub(super) struct Login {
@@ -22,6 +26,7 @@ pub(super) struct Login {
 enum Method {
     Md5(Md5),
     Mschapv2(Mschapv2),
+    Gtc,
 }
 
 pub(super) enum Next {
@@ -32,7 +37,7 @@ pub(super) enum Next {
 }
 
 impl Login {
-    /// `None` if the method is not one of [`SIMPLE`]. `id` is that of the request that asks.
+    /// `None` if the method is not one of these. `id` is that of the request that asks.
     pub(super) fn start(
         identity: String,
         kind: Kind,
@@ -56,6 +61,7 @@ impl Login {
         match self.method {
             Method::Md5(_) => Kind::MD5,
             Method::Mschapv2(_) => Kind::MSCHAPV2,
+            Method::Gtc => Kind::GTC,
         }
     }
 
@@ -88,6 +94,10 @@ impl Login {
                 Ok(()) => Next::Right(None),
                 Err(reason) => Next::Wrong(reason),
             },
+            Method::Gtc => match password(data, &self.identity, around) {
+                Ok(()) => Next::Right(None),
+                Err(reason) => Next::Wrong(reason),
+            },
             Method::Mschapv2(method) => match method.handle(data, &self.identity, around) {
                 mschapv2::Next::Ask(data) => Next::Ask(Kind::MSCHAPV2, data),
                 mschapv2::Next::Right(keys) => Next::Right(Some(keys)),
@@ -108,8 +118,21 @@ impl Method {
                 let (mschapv2, data) = Mschapv2::start(id, around);
                 (Self::Mschapv2(mschapv2), data)
             }
+            Kind::GTC => (Self::Gtc, b"Password: ".to_vec()),
             Kind(_) => return None,
         })
+    }
+}
+
+/// EAP-GTC. Who is unknown is answered as who is wrong, and as fast.
+fn password(typed: &[u8], identity: &str, around: &Around<'_>) -> Result<(), Reason> {
+    let known = around.directory.credential(identity);
+    let against = known.unwrap_or(Credential { password: Some(""), nt_hash: None });
+    let is_right = against.is(typed).map_err(|Unusable| Reason::Unusable)?;
+    match known {
+        Some(_) if is_right => Ok(()),
+        Some(_) => Err(Reason::WrongPassword),
+        None => Err(Reason::UnknownIdentity),
     }
 }
 

@@ -4,7 +4,7 @@
 //! knows no socket and no clock, and asks a [`Directory`] who somebody is. [`message`] carries
 //! EAP in RADIUS packets (RFC 3579).
 //!
-//! EAP-MD5 and EAP-MSCHAPv2 are here; EAP-TLS, EAP-TTLS and PEAP are in `tls`, behind the
+//! EAP-MD5, EAP-MSCHAPv2 and, for tunnels, EAP-GTC are here; EAP-TLS, EAP-TTLS and PEAP are in `tls`, behind the
 //! feature of that name.
 
 use std::fmt;
@@ -52,7 +52,6 @@ impl Credential<'_> {
     }
 
     /// Is it this password?
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only asked for inside a tunnel"))]
     fn is(self, typed: &[u8]) -> Result<bool, Unusable> {
         match (self.password, self.nt_hash) {
             (Some(password), _) => Ok(password.as_bytes().ct_eq(typed).into()),

@@ -29,6 +29,8 @@ impl Kind {
     pub const NAK: Self = Self(3);
     /// EAP-MD5. RFC 3748 §5.4.
     pub const MD5: Self = Self(4);
+    /// EAP-GTC: the password itself, for the inside of tunnels. RFC 3748 §5.6.
+    pub const GTC: Self = Self(6);
     /// EAP-TLS. RFC 5216, RFC 9190.
     pub const TLS: Self = Self(13);
     /// EAP-TTLS. RFC 5281.
@@ -47,6 +49,7 @@ impl Kind {
             Self::NOTIFICATION => "Notification",
             Self::NAK => "Nak",
             Self::MD5 => "MD5",
+            Self::GTC => "GTC",
             Self::TLS => "TLS",
             Self::TTLS => "TTLS",
             Self::PEAP => "PEAP",

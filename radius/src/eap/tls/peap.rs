@@ -3,7 +3,7 @@
 use super::tunnelled::Inside;
 use crate::eap::{
     Around, Reason,
-    login::{self, Login, SIMPLE},
+    login::{self, INNER, Login},
     packet::{Code, Kind, Packet, encode},
 };
 
@@ -49,7 +49,7 @@ impl Peap {
             (State::Asked, Some(Message::Method(Kind::IDENTITY, name))) => {
                 // A name that is not text is nobody's.
                 let identity = String::from_utf8_lossy(name).into_owned();
-                let first = SIMPLE.first().copied().unwrap_or(Kind::NAK);
+                let first = INNER.first().copied().unwrap_or(Kind::NAK);
                 match Login::start(identity, first, next_id, true, around) {
                     Some((login, data)) => {
                         self.state = State::Login(login);
@@ -59,7 +59,7 @@ impl Peap {
                 }
             }
             (State::Login(login), Some(Message::Method(kind, data))) => {
-                let next = login.handle(id, (kind, data), SIMPLE, around);
+                let next = login.handle(id, (kind, data), INNER, around);
                 let identity = login.identity().to_owned();
                 match next {
                     login::Next::Ask(kind, data) => Inside::Say(method(kind, &data)),

@@ -11,7 +11,7 @@ use crate::{
     attr::{AttrType, microsoft, vendor::Vendor},
     eap::{
         Around, Credential, Reason, Unusable,
-        login::{self, Login, SIMPLE},
+        login::{self, INNER, Login},
         packet::{Code, Kind, Packet, encode},
     },
     mschap::{Answer, V1, V2},
@@ -153,7 +153,7 @@ impl Ttls {
             return wrong(Reason::Malformed, None);
         };
         let identity = String::from_utf8_lossy(name).into_owned();
-        let first = SIMPLE.first().copied().unwrap_or(Kind::NAK);
+        let first = INNER.first().copied().unwrap_or(Kind::NAK);
         match Login::start(identity, first, id.wrapping_add(1), true, around) {
             Some((login, data)) => {
                 self.state = State::Eap(login);
@@ -169,7 +169,7 @@ fn go_on(login: &mut Login, packet: &[u8], around: &mut Around<'_>) -> Inside {
     let Ok(Packet { code: Code::Response, id, body: Some(body) }) = Packet::decode(packet) else {
         return wrong(Reason::Malformed, identity);
     };
-    match login.handle(id, body, SIMPLE, around) {
+    match login.handle(id, body, INNER, around) {
         login::Next::Ask(kind, data) => Inside::Say(message(id.wrapping_add(1), kind, &data)),
         login::Next::Right(_) => Inside::Right { identity: login.identity().to_owned() },
         login::Next::Wrong(reason) => wrong(reason, identity),
