@@ -5,7 +5,57 @@
 //! EAP in RADIUS packets (RFC 3579).
 //!
 //! EAP-MD5, EAP-MSCHAPv2 and, for tunnels, EAP-GTC are here; EAP-TLS, EAP-TTLS and PEAP are in `tls`, behind the
-//! feature of that name.
+//! feature of that name. A login, with both of its ends:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use radius::{
+//!     eap::{
+//!         Around, Code, Conversation, Credential, Directory, Kind, Methods, Packet, Step,
+//!         packet::encode,
+//!     },
+//!     password::chap_answer,
+//! };
+//!
+//! struct Subscribers;
+//!
+//! impl Directory for Subscribers {
+//!     fn credential<'a>(&'a self, identity: &'a str) -> Option<Credential<'a>> {
+//!         let amina = Credential { password: Some("simba"), nt_hash: None };
+//!         (identity == "amina").then_some(amina)
+//!     }
+//!
+//!     fn holder(&self, _names: &[String], _claimed: &str) -> Option<String> {
+//!         None
+//!     }
+//! }
+//!
+//! let around = &mut Around {
+//!     directory: &Subscribers,
+//!     // A real one is random.
+//!     random: &mut |octets| octets.fill(7),
+//!     now: 1_800_000_000,
+//!     len_max: 1020,
+//! };
+//! let methods = Arc::new(Methods::simple(Some(&[Kind::MD5])));
+//! let mut login = Conversation::new(methods);
+//!
+//! // The peer says who it is and is asked for a proof: a length, 16 octets.
+//! let identity = encode(Code::Response, 0, Kind::IDENTITY, b"amina");
+//! let Step::Challenge(request) = login.step(&identity, around) else { panic!("a challenge") };
+//! let Packet { id, body: Some((Kind::MD5, data)), .. } = Packet::decode(&request)? else {
+//!     panic!("a request for MD5")
+//! };
+//!
+//! // The peer answers, and is let in.
+//! let mut answer = vec![16];
+//! answer.extend(chap_answer(id, b"simba", &data[1..]));
+//! let response = encode(Code::Response, id, Kind::MD5, &answer);
+//! let Step::Success(success) = login.step(&response, around) else { panic!("success") };
+//! assert_eq!((success.identity.as_str(), success.packet), ("amina", [3, id, 0, 4]));
+//! # Ok::<(), radius::eap::packet::Malformed>(())
+//! ```
 
 use std::fmt;
 
