@@ -6,7 +6,9 @@
 //! [`Packet`] borrows a datagram, [`authenticator`] says who made it, [`Server`] whether it is a
 //! retransmission, [`password`] and [`mschap`] whether somebody knows a password (and [`eap`] in
 //! several round trips), [`accounting`] what a session has used, and [`Writer`] makes the signed
-//! reply. An exchange, with both of its ends:
+//! reply. [`Client`] is the other side: it sends again, and knows a genuine reply. [`attr`] says
+//! what a packet is made of, and [`Dictionary`] what all of that is called. An exchange, with both
+//! of its ends:
 //!
 //! ```
 //! use std::time::Instant;

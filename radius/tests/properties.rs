@@ -1,6 +1,6 @@
 //! What holds for every attribute that there can be, known or not, and for every text.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a fault is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a fault is a failed test")]
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ fn canonical(kind: DataType, mut octets: Vec<u8>) -> Vec<u8> {
         DataType::Integer64 | DataType::InterfaceId => 8,
         DataType::Ipv6 => 16,
         DataType::ComboIp => {
-            if octets.len() % 2 == 0 {
+            if octets.len().is_multiple_of(2) {
                 4
             } else {
                 16
