@@ -294,6 +294,7 @@ impl Desk {
             let reading = slot.and_then(|_| last.next()).unwrap_or_default();
             self.sessions.closed(id, reading, cause, now_ms, decision);
         }
+        self.sessions.leave_closed(decision);
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //! end as the same records.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -86,6 +86,7 @@ pub struct Pace {
 pub struct Decision {
     /// Take these out of the data plane and come back with [`Sessions::closed`].
     pub close: Vec<(SessionId, Cause)>,
+    closing: HashSet<SessionId>,
     pub records: Vec<Record>,
     pub rows: Vec<Row>,
     /// Only when all of the above is done.
@@ -122,11 +123,11 @@ impl Decision {
     }
 
     fn is_closing(&self, id: SessionId) -> bool {
-        self.close.iter().any(|(closing, _)| *closing == id)
+        self.closing.contains(&id)
     }
 
     fn close(&mut self, id: SessionId, cause: Cause) {
-        if !self.is_closing(id) {
+        if self.closing.insert(id) {
             self.close.push((id, cause));
         }
     }
@@ -346,8 +347,6 @@ impl Sessions {
         session.observe(reading.passed, now_ms);
         let ended_at_ms = session.ended_at_ms.unwrap_or(now_ms);
         decision.record(ended_at_ms, journal::Event::SessionStopped(session.stopped(cause)));
-        // A session that was opened in this same round must not come back to life.
-        decision.acts.retain(|act| !matches!(act, Act::Install(entry, _) if entry.session == id));
         if let Some(mac) = session.mac
             && self.by_mac.get(&mac) == Some(&id)
         {
@@ -374,6 +373,19 @@ impl Sessions {
                 self.gone.put(session, cause, ended_at_ms, decision);
             }
         }
+    }
+
+    /// After closing: a session that was opened or changed in this same round does not come back
+    /// to life.
+    pub fn leave_closed(&self, decision: &mut Decision) {
+        if decision.closing.is_empty() {
+            return;
+        }
+        let is_closed =
+            |id: SessionId| decision.closing.contains(&id) && !self.live.contains_key(&id);
+        decision
+            .acts
+            .retain(|act| !matches!(act, Act::Install(entry, _) if is_closed(entry.session)));
     }
 
     /// What came of [`Act::Install`].

@@ -94,6 +94,7 @@ impl World {
             });
             self.sessions.closed(id, reading, cause, self.now_ms, &mut decision);
         }
+        self.sessions.leave_closed(&mut decision);
         self.leases.append(&mut decision.leases);
         for record in decision.records {
             let at_ms = record.at_ms;
