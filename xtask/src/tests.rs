@@ -18,43 +18,47 @@ pub fn run() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         println!("not root: tests that need network namespaces or the kernel will fail");
     }
-    let mut failed = Vec::new();
-    let mut summary = Vec::new();
+    let mut report = Report::default();
     for (name, arguments) in STEPS {
         println!("\n=== {name}: cargo {}", arguments.join(" "));
-        let start = Instant::now();
         // Tests that start our programs take them from here instead of asking cargo again.
         let binaries = workspace::target().join("debug");
-        let result =
-            workspace::run(workspace::cargo().args(*arguments).env("KENNET_BIN_DIR", binaries));
+        report.run(name, || {
+            workspace::run(workspace::cargo().args(*arguments).env("KENNET_BIN_DIR", binaries))
+        });
+    }
+    println!("\n=== fuzz: the RADIUS codec");
+    report.run("fuzz", || fuzz::run(fuzz::SECONDS_EACH));
+    println!("\n=== summary");
+    for line in report.summary {
+        println!("{line}");
+    }
+    if !report.failed.is_empty() {
+        bail!("failed: {}", report.failed.join(", "));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Report {
+    summary: Vec<String>,
+    failed: Vec<&'static str>,
+}
+
+impl Report {
+    /// A step that fails does not keep the next ones from running.
+    fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) {
+        let start = Instant::now();
+        let result = step();
         let seconds = start.elapsed().as_secs();
         match result {
-            Ok(()) => summary.push(format!("ok      {seconds:>5} s  {name}")),
+            Ok(()) => self.summary.push(format!("ok      {seconds:>5} s  {name}")),
             Err(error) => {
-                summary.push(format!("FAILED  {seconds:>5} s  {name}: {error:#}"));
-                failed.push(*name);
+                self.summary.push(format!("FAILED  {seconds:>5} s  {name}: {error:#}"));
+                self.failed.push(name);
             }
         }
     }
-    println!("\n=== fuzz: the RADIUS codec");
-    let start = Instant::now();
-    let fuzzed = fuzz::run(fuzz::SECONDS_EACH);
-    let seconds = start.elapsed().as_secs();
-    match fuzzed {
-        Ok(()) => summary.push(format!("ok      {seconds:>5} s  fuzz")),
-        Err(error) => {
-            summary.push(format!("FAILED  {seconds:>5} s  fuzz: {error:#}"));
-            failed.push("fuzz");
-        }
-    }
-    println!("\n=== summary");
-    for line in summary {
-        println!("{line}");
-    }
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
-    }
-    Ok(())
 }
 
 /// Of the same packages each: another choice turns other features on, and all is built again.
@@ -63,4 +67,6 @@ const STEPS: &[(&str, &[&str])] = &[
     ("build", &["build", "--workspace", "--bins"]),
     ("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ("tests", &["test", "--workspace", "--no-fail-fast"]),
+    // The crate that others may use: its public items are its manual.
+    ("docs", &["rustdoc", "-p", "radius", "--lib", "--all-features", "--", "-D", "warnings"]),
 ];
