@@ -1,71 +1,13 @@
-//! Rejects that go out later: a guesser waits, the threads that decide do not.
+//! Things that are due after a while (pure).
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use shared::daemon::Life;
-
-use super::exchange::Held;
-
-/// The rejects that wait, of all ways in, and the thread that sends them.
-#[derive(Debug, Default)]
-pub(super) struct Rejects {
-    waiting: Mutex<Delayed<Held>>,
-    first: Condvar,
-}
-
-impl Rejects {
-    /// Sends `held` after a while, or now if too many wait.
-    pub(super) fn put(&self, now: Instant, held: Held) {
-        let mut waiting = self.waiting();
-        let is_first = waiting.is_empty();
-        let at_once = waiting.put(now, held);
-        drop(waiting);
-        if is_first {
-            self.first.notify_one();
-        }
-        if let Some(held) = at_once {
-            held.send();
-        }
-    }
-
-    /// Until `life` ends; then none waits any longer.
-    pub(super) fn run(&self, life: &Life) {
-        while !life.is_stopping() {
-            let now = Instant::now();
-            let mut waiting = self.waiting();
-            let mut due = Vec::new();
-            while let Some(held) = waiting.due(now) {
-                due.push(held);
-            }
-            if due.is_empty() {
-                let wait = waiting.next().map_or(super::IDLE, |at| {
-                    at.saturating_duration_since(now).clamp(TICK, super::IDLE)
-                });
-                drop(self.first.wait_timeout(waiting, wait));
-            } else {
-                drop(waiting);
-                due.into_iter().for_each(Held::send);
-            }
-        }
-        let rest = std::mem::take(&mut *self.waiting());
-        rest.waiting.into_iter().for_each(|(_, held)| held.send());
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Delayed<Held>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// In a flood, rejects go out some at a time.
-const TICK: Duration = Duration::from_millis(5);
-
-/// Things that are due after the same time each, so the first in is the first out (pure).
+/// Things that are due after the same time each, so the first in is the first out.
 #[derive(Debug)]
-struct Delayed<T> {
+pub(super) struct Delayed<T> {
     waiting: VecDeque<(Instant, T)>,
 }
 
@@ -77,7 +19,7 @@ impl<T> Default for Delayed<T> {
 
 impl<T> Delayed<T> {
     /// Gives back what has to go out at once, because too many wait.
-    fn put(&mut self, now: Instant, what: T) -> Option<T> {
+    pub(super) fn put(&mut self, now: Instant, what: T) -> Option<T> {
         if self.waiting.len() >= WAITING_MAX {
             return Some(what);
         }
@@ -86,16 +28,21 @@ impl<T> Delayed<T> {
     }
 
     /// What is due, one by one.
-    fn due(&mut self, now: Instant) -> Option<T> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<T> {
         self.waiting.pop_front_if(|(at, _)| *at <= now).map(|(_, what)| what)
     }
 
     /// When something is due again.
-    fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.waiting.front().map(|&(at, _)| at)
     }
 
-    fn is_empty(&self) -> bool {
+    /// What is left, due or not.
+    pub(super) fn into_rest(self) -> impl Iterator<Item = T> {
+        self.waiting.into_iter().map(|(_, what)| what)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }

@@ -195,7 +195,7 @@ impl Exchange {
             }
         });
         if let Some(held) = held {
-            port.hub.rejects.put(Instant::now(), held);
+            port.hub.later.reject(Instant::now(), held);
         }
     }
 
@@ -266,7 +266,8 @@ impl Exchange {
         let (port, to, pending) = (Arc::clone(&self.port), self.to, self.pending);
         let client = Arc::clone(&self.client);
         let Some(held) = self.hold(code, fill) else { return };
-        let ticket = Ticket::new(move || held.send());
+        let hub = Arc::clone(&port.hub);
+        let ticket = Ticket::new(move || hub.later.send(held));
         if let Err(refused) = port.hub.events.try_send(event(ticket)) {
             // Before its ticket goes, which then has nothing to give up.
             if pending.is_some_and(|pending| port.server().abandon(pending)) {
@@ -317,6 +318,17 @@ pub(super) struct Held {
 }
 
 impl Held {
+    pub(super) const fn to(&self) -> Origin {
+        self.exchange.to
+    }
+
+    /// Keeps the reply for retransmissions. `None` if nobody waits for it any more.
+    pub(super) fn keep(mut self) -> Option<(Arc<Port>, Origin, Box<[u8]>)> {
+        let pending = self.exchange.pending.take()?;
+        let is_awaited = self.exchange.port.keep(pending, &self.reply);
+        is_awaited.then(|| (Arc::clone(&self.exchange.port), self.exchange.to, self.reply))
+    }
+
     pub(super) fn send(mut self) {
         if let Some(pending) = self.exchange.pending.take() {
             self.exchange.port.answer(self.exchange.to, pending, &self.reply);

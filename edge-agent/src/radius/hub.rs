@@ -7,7 +7,7 @@ use std::{
 
 use radius::dictionary::Dictionary;
 
-use super::{clients::Roster, delay::Rejects, drops::Tally, eap::Eap, random::Random};
+use super::{clients::Roster, drops::Tally, eap::Eap, later::Later, random::Random};
 use crate::{
     desired,
     sessions::{event::Event, leases::Leases},
@@ -19,7 +19,7 @@ pub(super) struct Hub {
     pub(super) roster: Roster,
     /// To the sessions.
     pub(super) events: SyncSender<Event>,
-    pub(super) rejects: Rejects,
+    pub(super) later: Later,
     pub(super) random: Random,
     pub(super) eap: Eap,
     pub(super) leases: Arc<Leases>,
@@ -39,7 +39,7 @@ impl Hub {
             tally: Tally::new(),
             roster: Roster::new(Arc::clone(desired), dictionary),
             events: events.clone(),
-            rejects: Rejects::default(),
+            later: Later::default(),
             leases: Arc::clone(leases),
             hostname: fs::read_to_string(HOSTNAME).unwrap_or_default().trim().to_owned(),
             random: Random::new(),

@@ -11,6 +11,8 @@
 //!
 //! NASes are asked to end and to change sessions by [`dynauth`].
 //!
+//! What goes out later, as rejects do, [`later`] sends.
+//!
 //! What gets no answer is counted and logged by [`drops`].
 
 use std::{
@@ -45,6 +47,7 @@ mod eap;
 mod exchange;
 mod hub;
 mod inbox;
+mod later;
 mod listener;
 mod outbox;
 mod policy;
@@ -107,8 +110,8 @@ pub enum ListenError {
     Bind { address: SocketAddr, source: io::Error },
     #[error("cannot start a thread for the RADIUS socket {address}")]
     Thread { address: SocketAddr, source: io::Error },
-    #[error("cannot start the thread that sends rejects")]
-    Rejects(#[source] io::Error),
+    #[error("cannot start the thread that sends what goes out later")]
+    Later(#[source] io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -223,8 +226,8 @@ impl Bound {
         if let Some(tls) = self.tls {
             tls.start(Arc::clone(&hub), Arc::clone(&reload), life)?;
         }
-        run_thread("radius-rejects".to_owned(), life, move |life| hub.rejects.run(life))
-            .map_err(ListenError::Rejects)?;
+        run_thread("radius-later".to_owned(), life, move |life| hub.later.run(life))
+            .map_err(ListenError::Later)?;
         Ok(Running { reload, eap: self.eap })
     }
 }

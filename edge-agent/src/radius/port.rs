@@ -69,9 +69,18 @@ impl Port {
 
     /// Keeps a reply for retransmissions and sends it, unless nobody waits for it any more.
     pub(super) fn answer(&self, to: Origin, pending: Pending, reply: &[u8]) {
-        if self.server().finish(Instant::now(), pending, reply) {
+        if self.keep(pending, reply) {
             self.send(to, reply);
         }
+    }
+
+    /// Keeps a reply for retransmissions. `false` if nobody waits for it any more.
+    pub(super) fn keep(&self, pending: Pending, reply: &[u8]) -> bool {
+        self.server().finish(Instant::now(), pending, reply)
+    }
+
+    pub(super) const fn is_socket(&self) -> bool {
+        matches!(self.way, Way::Datagrams { .. })
     }
 
     /// During a batch, replies wait for its end.
@@ -98,12 +107,19 @@ impl Port {
 
     /// Sends them and gives the outbox back.
     pub(super) fn end_batch(&self, headers: &mut Headers) -> Outbox {
-        let Way::Datagrams { socket, outbox } = &self.way else { return Outbox::new() };
+        let Way::Datagrams { outbox, .. } = &self.way else { return Outbox::new() };
         // Whoever answers meanwhile does not wait for the system call.
         let taken = lock(outbox).take();
         let mut outbox = taken.unwrap_or_else(Outbox::new);
-        outbox.send(headers, socket, |to, sent| self.sent(to, sent));
+        self.flush(&mut outbox, headers);
         outbox
+    }
+
+    /// Sends what is in it.
+    pub(super) fn flush(&self, outbox: &mut Outbox, headers: &mut Headers) {
+        if let Way::Datagrams { socket, .. } = &self.way {
+            outbox.send(headers, socket, |to, sent| self.sent(to, sent));
+        }
     }
 
     fn sent(&self, to: Origin, sent: io::Result<&[u8]>) {
