@@ -15,6 +15,8 @@ use std::{
 use radius::{
     AttrType, Code, LEN_MAX, Packet, Secret, Writer,
     authenticator::{self, MessageAuthenticator},
+    mschap,
+    password::nt_hash,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -328,4 +330,168 @@ fn dictionaries_are_looked_up() {
         assert!(outcome.out.contains(expected), "{outcome:?}");
     }
     assert_eq!(look(&["no such thing"]).code, Some(1));
+}
+
+const FREERADIUS: &str = "
+    prefix = /usr
+    logdir = FOLDER
+    run_dir = FOLDER
+    raddbdir = FOLDER
+    libdir = /usr/lib/freeradius
+    pidfile = FOLDER/pid
+    security {
+        reject_delay = 0
+    }
+    client lab {
+        ipaddr = 127.0.0.1
+        secret = testing123
+    }
+    modules {
+        mschap {
+            use_mppe = yes
+        }
+        pap {
+        }
+        files {
+            usersfile = FOLDER/users
+        }
+    }
+    server default {
+        listen {
+            type = auth
+            ipaddr = 127.0.0.1
+            port = PORT
+        }
+        authorize {
+            mschap
+            files
+            pap
+        }
+        authenticate {
+            Auth-Type PAP {
+                pap
+            }
+            Auth-Type MS-CHAP {
+                mschap
+            }
+        }
+    }
+";
+
+/// What it replies; each of these prints as it stands here.
+const REPLY: &[&str] = &[
+    "Tunnel-Type:1 = VLAN",
+    "Tunnel-Medium-Type:1 = IEEE-802",
+    "Tunnel-Private-Group-Id:1 = \"200\"",
+    "Tunnel-Password:1 = \"correct horse battery\"",
+    "Ascend-Send-Secret = \"arctangent\"",
+    "Framed-IPv6-Prefix = 2001:db8:1::/64",
+    "Delegated-IPv6-Prefix = 2001:db8:2::/56",
+    "Frag-Status = More-Data-Pending",
+    "Framed-Interface-Id = 1200:10ff:fe00:1001",
+    "WiMAX-Packet-Data-Flow-Id = 5",
+    "Mikrotik-Rate-Limit = \"5M/10M\"",
+    "Cisco-AVPair = \"ip:sub-qos-policy-in=gold \\\"x\\\"\"",
+];
+
+const WIMAX: &str = "
+    VENDOR WiMAX 24757 format=1,1,c
+    BEGIN-VENDOR WiMAX
+    ATTRIBUTE WiMAX-Packet-Flow-Descriptor 28 tlv
+    ATTRIBUTE WiMAX-Packet-Data-Flow-Id 28.1 short
+    END-VENDOR WiMAX
+";
+
+/// The keys in the reply are those of the answer in the request.
+fn check_keys(printed: &str) {
+    let octets = |name: &str| -> Vec<u8> {
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix(name));
+        let digits =
+            line.unwrap_or_else(|| panic!("{name}: {printed}")).trim_start_matches(" = 0x");
+        let (pairs, _) = digits.as_bytes().as_chunks::<2>();
+        pairs
+            .iter()
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    let answer = octets("MS-CHAP2-Response");
+    let response = answer.last_chunk::<24>().unwrap();
+    let keys = mschap::Keys::of(response, &nt_hash("simba"));
+    assert_eq!(octets("MS-MPPE-Send-Key"), keys.send);
+    assert_eq!(octets("MS-MPPE-Recv-Key"), keys.recv);
+}
+
+/// A FreeRADIUS that is killed in the end.
+struct FreeRadius(Child);
+
+impl FreeRadius {
+    fn start(folder: &Path, at: SocketAddr) -> Self {
+        let folder_text = folder.to_str().unwrap();
+        let settings =
+            FREERADIUS.replace("FOLDER", folder_text).replace("PORT", &at.port().to_string());
+        let users = format!("amina Cleartext-Password := \"simba\"\n\t{}\n", REPLY.join(",\n\t"));
+        let dictionary = "$INCLUDE /usr/share/freeradius/dictionary\n".to_owned();
+        for (name, text) in
+            [("radiusd.conf", settings), ("users", users), ("dictionary", dictionary)]
+        {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let mut server = Command::new("freeradius")
+            .args(["-f", "-x", "-x", "-l", "stdout", "-d", folder_text])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("freeradius: {error}: apt-get install freeradius"));
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut seen = String::new();
+        while !seen.contains("Ready to process requests") {
+            let line = lines.next().unwrap_or_else(|| panic!("FreeRADIUS has ended:\n{seen}"));
+            seen += &line.unwrap();
+            seen.push('\n');
+        }
+        thread::spawn(move || lines.for_each(drop));
+        Self(server)
+    }
+}
+
+impl Drop for FreeRadius {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_freeradius_encrypts_tags_and_nests_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = free_port();
+    let _server = FreeRadius::start(folder.path(), at);
+    fs::write(folder.path().join("secret"), SECRET).unwrap();
+    fs::write(folder.path().join("wimax.dict"), WIMAX).unwrap();
+    for method in ["pap", "mschapv2"] {
+        let method = format!("--method={method}");
+        let outcome = test(
+            folder.path(),
+            at,
+            &[
+                FILE,
+                "--show-secrets",
+                "--dictionary=wimax.dict",
+                // Debian's has none in its replies to these.
+                "--no-message-authenticator",
+                &method,
+                "auth",
+                "User-Name=amina",
+                "User-Password=simba",
+            ],
+            "",
+        );
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        for line in REPLY {
+            assert!(outcome.out.contains(&format!("\t{line}\n")), "{line}: {}", outcome.out);
+        }
+        if method.ends_with("v2") {
+            assert!(outcome.out.contains("the server knows the password"), "{outcome:?}");
+            check_keys(&outcome.out);
+        }
+    }
 }

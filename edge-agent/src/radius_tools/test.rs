@@ -56,7 +56,8 @@ pub(crate) struct Test {
     /// How the User-Password is proved.
     #[arg(long, value_enum, default_value_t = Method::Pap)]
     method: Method,
-    /// Send no Message-Authenticator, and take replies without: for old servers.
+    /// Send no Message-Authenticator, and take replies without: for old servers. A Status-Server
+    /// always has one.
     #[arg(long)]
     no_message_authenticator: bool,
     /// Seconds until a request is sent again.

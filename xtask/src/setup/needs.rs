@@ -135,6 +135,12 @@ pub(crate) const PEERS: &[Need] = &[
         packages: &["freeradius-common"],
     },
     Need { name: "g++", why: "libFuzzer", proof: Proof::Program("c++"), packages: &["g++"] },
+    Need {
+        name: "FreeRADIUS",
+        why: "a RADIUS server that is not ours",
+        proof: Proof::Program("freeradius"),
+        packages: &["freeradius"],
+    },
 ];
 
 /// Rust for the kernel from Debian's packages.
