@@ -34,6 +34,7 @@ pub mod radclient;
 pub mod radsecproxy;
 pub mod traffic;
 pub mod visit;
+pub mod vpn;
 pub mod wired;
 
 /// Fields are dropped in this order: what runs in the lab before the lab.

@@ -128,6 +128,7 @@ const DAEMONS: &[(&str, &str)] = &[
     ("freeradius", "freeradius"),
     ("hostapd", "hostapd"),
     ("mosquitto", "mosquitto"),
+    ("ocserv", "ocserv"),
     ("postgresql", "postgresql"),
     ("radsecproxy", "radsecproxy"),
     ("wpasupplicant", "wpa_supplicant"),

@@ -129,6 +129,18 @@ pub(crate) const PEERS: &[Need] = &[
         packages: &["radsecproxy"],
     },
     Need {
+        name: "ocserv",
+        why: "a NAS that is not ours and counts octets itself",
+        proof: Proof::Program("ocserv"),
+        packages: &["ocserv"],
+    },
+    Need {
+        name: "openconnect",
+        why: "who dials in there",
+        proof: Proof::Program("openconnect"),
+        packages: &["openconnect"],
+    },
+    Need {
         name: "FreeRADIUS's dictionaries",
         why: "the format that operators know, all of it",
         proof: Proof::File(&["/usr/share/freeradius/dictionary"]),
