@@ -1,10 +1,10 @@
 //! `kennet-edge radius test`: one request, and its reply.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool's answer")]
+#![expect(clippy::print_stderr, reason = "a command-line tool's answer")]
 
 use std::{
-    env, fs,
-    io::Read as _,
+    env, fmt, fs,
+    io::{self, Read as _, Write as _},
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     process::ExitCode,
@@ -157,7 +157,7 @@ impl Test {
                     print("Sent", "to", to, &dictionary, packet, secrets);
                 }
             }
-            Seen::SentAgain => println!("Sent it again to {to}"),
+            Seen::SentAgain => say(format_args!("Sent it again to {to}\n")),
             Seen::Ignored(why) => eprintln!("kennet-edge: {to}: {why}"),
         };
         let reply = if self.tls.wanted {
@@ -186,7 +186,7 @@ impl Test {
         for argument in &self.attributes {
             if argument == "-" {
                 let mut text = Zeroizing::new(String::new());
-                std::io::stdin().read_to_string(&mut text).context("standard input")?;
+                io::stdin().read_to_string(&mut text).context("standard input")?;
                 for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
                     for pair in commas(line) {
                         pairs.push(dictionary.parse_pair(pair).context("standard input")?);
@@ -304,7 +304,9 @@ impl Request {
         }
         if let (true, Some(proof)) = (is_accept, &self.proof) {
             match proof.check(reply) {
-                Ok(true) => println!("MS-CHAP2-Success is right: the server knows the password"),
+                Ok(true) => {
+                    say(format_args!("MS-CHAP2-Success is right: the server knows the password\n"));
+                }
                 Ok(false) => {}
                 Err(impostor) => {
                     eprintln!("kennet-edge: {impostor}");
@@ -362,8 +364,13 @@ fn print(
     secrets: Secrets<'_>,
 ) {
     let (code, id, len) = (packet.code(), packet.id(), packet.as_bytes().len());
-    println!("{verb} {code} Id {id} {preposition} {peer} length {len}");
-    print!("{}", dictionary.show(packet, secrets));
+    let attributes = dictionary.show(packet, secrets);
+    say(format_args!("{verb} {code} Id {id} {preposition} {peer} length {len}\n{attributes}"));
+}
+
+/// Who reads may have read enough, as `head` does: the exit code still tells.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = io::stdout().write_fmt(text);
 }
 
 /// Pairs of a line, between commas that are in no quotes.

@@ -1,8 +1,10 @@
 //! Attributes: type, length, value.
 //!
-//! [`Attr`] is one of them as it stands in a packet, and [`types`] has the numbers of the RFCs. What a
-//! value is, is for [`value`] to read, or for [`tagged`] and [`vendor`]. What the numbers of all
-//! vendors mean is in [`crate::dictionary`].
+//! [`Attr`] is one of them as it stands in a packet, and [`types`] has the numbers of the RFCs.
+//! What a value is, is for [`value`] to read, or for [`tagged`], [`vendor`] and [`extended`];
+//! [`parts`] joins what stands in several attributes. A [`path`] names every place where a value
+//! can be, and [`place`] is how to write there. What the numbers of all vendors mean is in
+//! [`crate::dictionary`].
 //!
 //! To add one: a line in [`types`], in the order of the numbers. To add a vendor that the code
 //! itself speaks of: a line in [`vendor::Vendor`] and a file beside [`mikrotik`].
