@@ -1,7 +1,8 @@
 //! Removing a lab, from nothing but its folder.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -68,11 +69,20 @@ pub fn when_gone(dir: &Path) -> Result<()> {
     if dir.exists() { lab(dir) } else { Ok(()) }
 }
 
-/// Ends the lab's processes, removes its namespaces, mounts and files. Twice is fine.
+/// Ends the lab's processes, removes its namespaces, mounts and files. Twice is fine, also at once:
+/// whoever begins a lab sweeps those of the dead, while their wardens do.
 pub fn lab(dir: &Path) -> Result<()> {
     let name = dir.file_name().context("a lab's folder has a name")?.to_string_lossy().into_owned();
     if !name.starts_with(PREFIX) {
         bail!("{} is not a lab", dir.display());
+    }
+    // Gone with this process, however that ends; the folder itself goes last.
+    let turn = File::open(dir);
+    if let Ok(turn) = &turn {
+        turn.lock().with_context(|| format!("cannot lock {}", dir.display()))?;
+        if !dir.exists() {
+            return Ok(());
+        }
     }
     end_processes(&name, dir)?;
     for namespace in namespaces(&name) {
