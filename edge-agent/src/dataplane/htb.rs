@@ -112,8 +112,17 @@ impl Htb {
             // A class takes the limit of its queue from the interface's queue length.
             let length = self.netlink.link(leg.index).within(attempt)?.queue_length;
             // That one was left by a process that ended in the middle of this.
-            let length = if length == QUEUE_MAX { QUEUE_DEFAULT } else { length };
-            self.netlink.run(vec![set_queue_length(leg.index, QUEUE_MAX)]).within(attempt)?;
+            let length = if QUEUE_MAX.contains(&length) { QUEUE_DEFAULT } else { length };
+            let mut longest = Ok(());
+            for packets in QUEUE_MAX {
+                longest = self.netlink.run(vec![set_queue_length(leg.index, packets)]);
+                let too_long =
+                    longest.as_ref().is_err_and(|error| error.raw_os_error() == Some(ERANGE));
+                if !too_long {
+                    break;
+                }
+            }
+            longest.within(attempt)?;
             let made = self.netlink.run(requests);
             self.netlink.run(vec![set_queue_length(leg.index, length)]).within(attempt)?;
             made.within(attempt)?;
@@ -254,8 +263,9 @@ const BLOCK: u32 = 256;
 /// Of a class that no session has had yet.
 const IDLE_RATE: Kbps = Kbps::new(1_000).expect("not zero");
 
-/// The programs bound the queue by time; this bound in packets only must not come first.
-const QUEUE_MAX: u32 = 1_000_000;
+/// The programs bound the queue by time; this bound in packets only must not come first. Kernels
+/// that refuse the first (6.12.117 does) take the second.
+const QUEUE_MAX: [u32; 2] = [1_000_000, 32_767];
 
 /// What the kernel gives an interface.
 const QUEUE_DEFAULT: u32 = 1_000;
@@ -268,6 +278,9 @@ const QUANTUM: u32 = 1_514;
 
 /// The kernel counts token time in units of 64 ns.
 const TICK_SHIFT: u32 = 6;
+
+/// The kernel's word for a number that it does not take.
+const ERANGE: i32 = 34;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;

@@ -38,6 +38,8 @@ ln -s /proc/self/fd fd
 ln -s fd/0 stdin
 ln -s fd/1 stdout
 ln -s fd/2 stderr
+mkdir net
+mknod net/tun c 10 200
 mount -t devpts devpts pts
 mount -t tmpfs shm shm
 cd /root/sys
