@@ -36,14 +36,24 @@ struct Case {
     limit: u64,
 }
 
-const CASES: &[Case] = &[Case {
-    name: "6.12 data plane",
-    series: Series::V6_12,
-    accel: Accel::Icount(boot::ICOUNT),
-    program: "dataplane",
-    arguments: &[],
-    limit: 600,
-}];
+const CASES: &[Case] = &[
+    Case {
+        name: "6.12 data plane",
+        series: Series::V6_12,
+        accel: Accel::Icount(boot::ICOUNT),
+        program: "dataplane",
+        arguments: &[],
+        limit: 900,
+    },
+    Case {
+        name: "6.12 Wi-Fi",
+        series: Series::V6_12,
+        accel: Accel::Icount("shift=1,sleep=on"),
+        program: "wifi",
+        arguments: &["--ignored", "--nocapture", "--skip", "portal"],
+        limit: 600,
+    },
+];
 
 /// Runs those whose name contains one of `names`, or all when there are none.
 pub fn run(names: &[String]) -> Result<()> {
