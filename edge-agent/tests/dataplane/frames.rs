@@ -4,7 +4,7 @@ use aya::{
     EbpfLoader,
     programs::{SchedClassifier, TestRun as _, TestRunOptions},
 };
-use ebpf::layout;
+use ebpf::{clock::Muscle, layout};
 use edge_agent::dataplane::Dataplane as _;
 
 use crate::world::{CLIENT, World, entry, reading, verdict};
@@ -21,10 +21,10 @@ impl Programs {
     fn beside(world: &World) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
+        let muscle = Muscle::Htb.number();
+        loader.override_global(layout::MUSCLE, &muscle, true);
         let folder = world.settings.pins.join(format!("v{}", layout::LAYOUT));
-        for name in
-            [layout::DEVICES, layout::SESSIONS, layout::STATES, layout::VERDICTS, layout::HOST]
-        {
+        for name in layout::MAPS {
             loader.map_pin_path(name, folder.join(format!("map-{name}")));
         }
         let mut programs = loader.load(object()).expect("it has been loaded before");

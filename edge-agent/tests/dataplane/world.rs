@@ -24,7 +24,6 @@ use shared::{
     id::SessionId,
     net::Mac,
     rate::{Kbps, Shape},
-    wire::latest::desired::Class,
 };
 use uuid::Uuid;
 
@@ -84,6 +83,7 @@ impl World {
             wan: vec!["wan0".to_owned()],
             pins,
             slots: 1024,
+            muscle: None,
         };
         let world = Self { name, settings };
         for side in [Side::Client, Side::Gateway, Side::Server] {
@@ -291,15 +291,15 @@ impl Drop for Background {
 
 /// The client's session.
 pub(crate) fn entry(session: u128, down_kbps: u32, up_kbps: u32) -> Entry {
-    Entry {
-        slot: SLOT,
-        session: SessionId::from_uuid(Uuid::from_u128(session)),
-        mac: CLIENT.parse::<Mac>().expect("a MAC address"),
-        shape: Shape {
-            down_kbps: Kbps::new(down_kbps).expect("not zero"),
-            up_kbps: Kbps::new(up_kbps).expect("not zero"),
-        },
-        class: Class::Active,
+    let session = SessionId::from_uuid(Uuid::from_u128(session));
+    let mac = CLIENT.parse::<Mac>().expect("a MAC address");
+    Entry::of_device(SLOT, session, mac, shape(down_kbps, up_kbps))
+}
+
+pub(crate) fn shape(down_kbps: u32, up_kbps: u32) -> Shape {
+    Shape {
+        down_kbps: Kbps::new(down_kbps).expect("not zero"),
+        up_kbps: Kbps::new(up_kbps).expect("not zero"),
     }
 }
 
