@@ -88,7 +88,7 @@ pub const fn bucket(ns: u64) -> usize {
     if ns < 1 << SHORTEST {
         return 0;
     }
-    let power = 63 - ns.leading_zeros();
+    let power = ns.ilog2();
     let half = (ns >> (power - 1) & 1) as usize;
     let index = 1 + 2 * (power - SHORTEST) as usize + half;
     if index < BUCKETS { index } else { BUCKETS - 1 }
@@ -96,14 +96,9 @@ pub const fn bucket(ns: u64) -> usize {
 
 /// The shortest time of a bucket.
 pub const fn begin(bucket: usize) -> u64 {
-    match bucket {
-        0 => 0,
-        #[expect(clippy::cast_possible_truncation, reason = "there are 32 buckets")]
-        _ => {
-            let (power, half) = (SHORTEST + (bucket as u32 - 1) / 2, (bucket as u64 - 1) % 2);
-            (1 << power) + half * (1 << (power - 1))
-        }
-    }
+    let Some(above) = bucket.checked_sub(1) else { return 0 };
+    let (power, half) = (SHORTEST as usize + above / 2, above as u64 % 2);
+    (1 << power) + half * (1 << (power - 1))
 }
 
 /// The time that `percent` of all stayed below, in nanoseconds; within a bucket they are taken to

@@ -86,13 +86,13 @@ impl Codel {
             return true;
         }
         // What was learnt shortly before is still true.
-        let learnt = self.count.saturating_sub(self.last_count as u32);
+        let learnt = self.count.saturating_sub(u32::from(self.last_count));
         let recent = now.saturating_sub(self.drop_at) < 16 * INTERVAL;
         self.count = if recent && learnt > 1 { learnt } else { 1 };
         #[expect(clippy::cast_possible_truncation, reason = "the smaller of both fits")]
         {
             self.last_count =
-                if self.count < u16::MAX as u32 { self.count as u16 } else { u16::MAX };
+                if self.count < u32::from(u16::MAX) { self.count as u16 } else { u16::MAX };
         }
         self.dropping = 1;
         self.drop_at = now + delay + control_law(self.count);

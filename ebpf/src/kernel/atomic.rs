@@ -39,18 +39,19 @@ impl Word {
         }
     }
 
-    /// Adds, and says what was there before.
+    /// Adds, and says what was there before. Not relaxed: LLVM makes of that the instruction that
+    /// says nothing, and takes `value` for the answer.
     #[inline(always)]
     pub fn fetch_add(self, value: u64) -> u64 {
         // SAFETY: by `new`.
-        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0, value) }
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0, value) }
     }
 
     /// Sets bits, and says what was there before.
     #[inline(always)]
     pub fn fetch_or(self, bits: u64) -> u64 {
         // SAFETY: by `new`.
-        unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(self.0, bits) }
+        unsafe { atomic_or::<u64, u64, { AtomicOrdering::SeqCst }>(self.0, bits) }
     }
 
     /// `Err` has what is there instead of `old`.

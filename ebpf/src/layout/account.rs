@@ -45,6 +45,7 @@ impl Account {
     pub const FAIR_DOWN: usize = 7;
     pub const FAIR_UP: usize = 12;
 
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn words(&self) -> [u64; Self::WORDS] {
         let ([a, b], [c, d]) = (self.down.words(), self.up.words());
         let ([e, f], [g, h]) = (self.slow_down.words(), self.slow_up.words());
@@ -75,6 +76,8 @@ impl AccountState {
     // In words.
     pub const CHARGED: usize = 0;
     pub const EVENTS: usize = 1;
+    pub const DOWN_CLEAR_AT: usize = 2;
+    pub const UP_CLEAR_AT: usize = 3;
 }
 
 const _: () = assert!(size_of::<Account>() == 128);

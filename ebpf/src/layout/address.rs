@@ -13,6 +13,7 @@ impl Address {
         Self([0, 0, MAPPED, octets])
     }
 
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn from_octets(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
         Self([
@@ -42,6 +43,7 @@ impl Address {
     }
 
     /// The first address of its network of 64 bits.
+    #[must_use]
     pub const fn network64(self) -> Self {
         Self([self.0[0], self.0[1], 0, 0])
     }

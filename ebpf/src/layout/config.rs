@@ -41,6 +41,7 @@ impl Config {
     /// Anybody may ask any server for names; else only this host and those of [`Plot::DNS`].
     pub const ANY_DNS: u64 = 128;
 
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn words(&self) -> [u64; Self::WORDS] {
         let [a, b, c, d] = self.portal_v4.0;
         let [e, f, g, h] = self.portal_v6.0;

@@ -73,6 +73,7 @@ pub struct Limit {
 impl Session {
     pub const WORDS: usize = size_of::<Self>() / 8;
 
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn words(&self) -> [u64; Self::WORDS] {
         let [high, low] = self.id;
         let ([a, b], [c, d]) = (self.down.words(), self.up.words());
@@ -97,6 +98,7 @@ impl Session {
         ]
     }
 
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn from_words(words: [u64; Self::WORDS]) -> Self {
         let [class, a, b, c, d, account, until, v4, e, f, g, h, high, low, device, reserved_too] =
             words;
@@ -144,11 +146,11 @@ mod tests {
     fn a_session_goes_through_words_as_it_lies_in_memory() {
         let mut words = [0; Session::WORDS];
         for (number, word) in (1..).zip(&mut words) {
-            *word = number << 32 | (number + 100);
+            *word = (number << 32) + number + 100;
         }
         let session = Session::from_words(words);
         assert_eq!(session.words(), words);
         assert_eq!((session.class, session.binding), (101, 1));
-        assert_eq!(session.id, [13 << 32 | 113, 14 << 32 | 114]);
+        assert_eq!(session.id, [(13 << 32) + 113, (14 << 32) + 114]);
     }
 }

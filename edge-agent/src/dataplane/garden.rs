@@ -59,6 +59,7 @@ impl Default for Garden {
 
 impl Garden {
     /// With what the office, or the file, wants for everybody.
+    #[must_use]
     pub fn with(&self, snapshot: &Snapshot) -> Self {
         let wanted = snapshot.garden();
         Self {

@@ -23,6 +23,7 @@ impl Rtt {
     }
 
     /// What was counted since `before`.
+    #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let minus = |now: &[u16; BUCKETS], then: &[u16; BUCKETS]| {
             std::array::from_fn(|at| {

@@ -35,7 +35,7 @@ pub fn events(
         while !life.is_stopping() {
             wait(ring.as_fd());
             let mut happened = false;
-            while let Some(notice) = ring.next() {
+            while let Some(notice) = ring.take() {
                 match notice {
                     Notice::Session { .. } => happened = true,
                     Notice::Names(message) => {

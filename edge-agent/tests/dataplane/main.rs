@@ -1,6 +1,8 @@
 //! The data plane on this machine's kernel, in network namespaces of its own. Needs root.
 
 mod frames;
+mod garden;
+mod limits;
 mod traffic;
 mod world;
 

@@ -58,7 +58,7 @@ impl Interface {
 }
 
 impl Counted {
-    fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self { bytes: self.bytes - before.bytes, packets: self.packets - before.packets }
     }
 
@@ -237,6 +237,13 @@ impl World {
 
     pub(crate) fn open(&self) -> Bpf {
         Bpf::open(&self.settings).unwrap_or_else(|error| panic!("{}", Chain(&error)))
+    }
+
+    /// Each packet is one frame, on both ways.
+    pub(crate) fn settle_segmentation(&self) {
+        for side in [Side::Client, Side::Server] {
+            self.segmentation(side, "eth0", false);
+        }
     }
 
     pub(crate) fn segmentation(&self, side: Side, interface: &str, on: bool) {

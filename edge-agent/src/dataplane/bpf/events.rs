@@ -30,7 +30,7 @@ impl Events {
     }
 
     /// What has come since; `None` when there is no more for now.
-    pub fn next(&mut self) -> Option<Notice> {
+    pub fn take(&mut self) -> Option<Notice> {
         loop {
             let item = self.0.next()?;
             if let Some(notice) = notice(&item) {

@@ -34,17 +34,17 @@ impl Keys {
     ) -> Result<Self, DataplaneError> {
         let mut of_slots: BTreeMap<Slot, OfSlot> = BTreeMap::new();
         let attempt = || "read what sessions are found by".to_owned();
-        for found in devices.iter() {
+        for found in &devices {
             let (device, slot) = found.within(attempt)?;
             of_slots.entry(Slot(slot)).or_default().mac = Some(Mac(Device(device).mac()));
         }
-        for found in addresses.iter() {
+        for found in &addresses {
             let (address, slot) = found.within(attempt)?;
             if let Some(prefix) = prefix_of(Address(address), None) {
                 of_slots.entry(Slot(slot)).or_default().prefixes.insert(prefix);
             }
         }
-        for found in prefixes.iter() {
+        for found in &prefixes {
             let (prefix, slot) = found.within(attempt)?;
             if let Some(prefix) = prefix_of(Address(prefix.data()), Some(prefix.prefix_len())) {
                 of_slots.entry(Slot(slot)).or_default().prefixes.insert(prefix);
@@ -118,7 +118,7 @@ impl Keys {
             let attempt = || format!("put {prefix} in");
             match place(*prefix) {
                 Place::Addresses => {
-                    self.addresses.insert(key(prefix.address()).0, slot.0, 0).within(attempt)?
+                    self.addresses.insert(key(prefix.address()).0, slot.0, 0).within(attempt)?;
                 }
                 Place::Prefixes => {
                     self.prefixes.insert(&lpm(*prefix), slot.0, 0).within(attempt)?;

@@ -39,7 +39,7 @@ impl Older {
         let devices = aya::maps::HashMap::<MapData, u64, u32>::try_from(devices).within(attempt)?;
         let mut entries = Vec::new();
         // Only those that packets find; what is over is in the journal.
-        for found in devices.iter() {
+        for found in &devices {
             let (_, slot) = found.within(attempt)?;
             let session = v1::Session::from_words(sessions.load(Slot(slot), 0)?);
             entries.extend(entry(Slot(slot), &session));

@@ -69,7 +69,7 @@ pub struct Bpf {
 impl Bpf {
     /// Loads and attaches, or takes over what a process before this one has left.
     pub fn open(settings: &settings::Dataplane) -> Result<Self, DataplaneError> {
-        let (all, lan) = open::legs(settings)?;
+        let legs = open::legs(settings)?;
         let pins = Pins::at(&settings.pins);
         pins.prepare()?;
         let older = Older::find(&pins)?;
@@ -79,7 +79,7 @@ impl Bpf {
             return Err(DataplaneError::TooManySlots { wanted, max });
         }
         // Before the programs, which choose its classes.
-        let muscle = Muscle::open(&all, kind)?;
+        let muscle = Muscle::open(&legs.all, kind)?;
         let mut programs = Programs::load(settings, &pins, kind, Link::Ethernet)?;
         let mut host: Array<MapData, u64> = programs.typed(layout::HOST)?;
         if let Some(before) = older.as_ref().and_then(|older| older.host().transpose()) {
@@ -96,7 +96,7 @@ impl Bpf {
             bpf.install_all(&older.entries)?;
             older.hand_links(&bpf.pins, &settings.lan)?;
         }
-        bpf.attach(&lan, Some(programs))?;
+        bpf.attach(&legs.lan, Some(programs))?;
         if let Some(older) = &older {
             Self::settle();
             older.hand_counters(&mut bpf.states)?;
@@ -226,7 +226,7 @@ impl Bpf {
     }
 
     /// A part of the site's rate for each of so many.
-    fn fair(&self, kbps: Option<Kbps>, busy: u32) -> u64 {
+    fn fair(kbps: Option<Kbps>, busy: u32) -> u64 {
         kbps.map_or(0, |kbps| ns_per_byte(kbps.get()).saturating_mul(busy.max(1).into()))
     }
 }
@@ -249,7 +249,15 @@ impl Dataplane for Bpf {
             if there != id_words(account.id) {
                 self.account_states.store(at, &[0; AccountState::WORDS])?;
             }
-            self.accounts.store(at, &to_account(account).words())?;
+            let words = to_account(account).words();
+            let before: [u64; RATES] = self.accounts.load(at, 0)?;
+            if words.get(..RATES) != Some(&before[..]) {
+                let clocks = [AccountState::DOWN_CLEAR_AT, AccountState::UP_CLEAR_AT];
+                for clock in clocks {
+                    self.account_states.store_one(at, clock, 0)?;
+                }
+            }
+            self.accounts.store(at, &words)?;
             let charged = self.account_states.load_one(at, AccountState::CHARGED)?;
             // What has not happened under the new terms is not to be found again.
             let mut over = 0;
@@ -311,8 +319,8 @@ impl Dataplane for Bpf {
     fn set_busy(&mut self, sessions: u32) -> Result<(), DataplaneError> {
         let site = self.garden.site;
         let at = Slot(AccountNumber::SITE.0);
-        let down = self.fair(site.map(|site| site.down_kbps), sessions);
-        let up = self.fair(site.map(|site| site.up_kbps), sessions);
+        let down = Self::fair(site.map(|site| site.down_kbps), sessions);
+        let up = Self::fair(site.map(|site| site.up_kbps), sessions);
         self.accounts.store_one(at, layout::Account::FAIR_DOWN, down)?;
         self.accounts.store_one(at, layout::Account::FAIR_UP, up)
     }
@@ -343,6 +351,11 @@ impl Dataplane for Bpf {
             let (there, wanted) = (self.session(entry.slot)?, to_session(entry));
             if there.id != wanted.id {
                 self.states.store(entry.slot, &[0; State::WORDS])?;
+            }
+            if rates_of(&there) != rates_of(&wanted) {
+                // What was owed at another rate is forgiven: the change counts from the next packet.
+                self.states.store_one(entry.slot, State::DOWN, 0)?;
+                self.states.store_one(entry.slot, State::UP, 0)?;
             }
             if wanted.idle_ms != 0 && (there.id != wanted.id || there.idle_ms == 0) {
                 self.states.store_one(entry.slot, State::SEEN_AT, monotonic_ns())?;
@@ -451,6 +464,13 @@ impl Bpf {
     }
 }
 
+/// What its clocks run at, by its class.
+const fn rates_of(session: &layout::Session) -> (u32, [u64; 4]) {
+    let layout::Session { down, up, slow_down, slow_up, .. } = session;
+    let rates = [down.ns_per_byte, up.ns_per_byte, slow_down.ns_per_byte, slow_up.ns_per_byte];
+    (session.class, rates)
+}
+
 fn data(map: &Map) -> Result<&MapData, DataplaneError> {
     if let Map::Array(data) = map { Ok(data) } else { Err(DataplaneError::Layout(0)) }
 }
@@ -467,6 +487,9 @@ static OBJECT: Option<&[u8]> =
     Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shape")));
 #[cfg(not(kernel_program))]
 static OBJECT: Option<&[u8]> = None;
+
+/// The first words of an account are its rates.
+const RATES: usize = 4;
 
 /// The only entry of its map.
 const CONFIG: Slot = Slot(0);

@@ -98,10 +98,12 @@ fn answers(message: &[u8], names: &[String]) -> Vec<(IpAddr, u32)> {
         return Vec::new();
     }
     let addresses = packet.answers.iter().filter_map(|record| {
-        let address = match &record.rdata {
-            RData::A(a) => IpAddr::from(a.address.to_be_bytes()),
-            RData::AAAA(aaaa) => IpAddr::from(aaaa.address.to_be_bytes()),
-            _ => return None,
+        let address = if let RData::A(a) = &record.rdata {
+            IpAddr::from(a.address.to_be_bytes())
+        } else if let RData::AAAA(aaaa) = &record.rdata {
+            IpAddr::from(aaaa.address.to_be_bytes())
+        } else {
+            return None;
         };
         // Nobody opens what is ours by a name.
         let is_public = !address.is_loopback() && !address.is_unspecified();
@@ -122,8 +124,8 @@ fn is_below(asked: &str, name: &str) -> bool {
 const LEARNT: u32 = 1 << 31;
 
 /// Connections last longer than answers do.
-const KEEP_MIN: Duration = Duration::from_secs(300);
-const KEEP_MAX: Duration = Duration::from_secs(86_400);
+const KEEP_MIN: Duration = Duration::from_mins(5);
+const KEEP_MAX: Duration = Duration::from_hours(24);
 
 /// Beside what is listed.
 const LEARNT_MAX: usize = 8_192;

@@ -130,23 +130,28 @@ fn load(program: &mut SchedClassifier) -> Result<(), ProgramError> {
     program.load()
 }
 
-/// Every interface with its index and what is shaped there, and of those towards subscribers what
-/// their packets look like.
-pub(super) fn legs(
-    settings: &settings::Dataplane,
-) -> Result<(Vec<Leg>, Vec<(Leg, Link)>), DataplaneError> {
+/// Where packets are shaped.
+#[derive(Debug, Default)]
+pub(super) struct Legs {
+    pub(super) all: Vec<Leg>,
+    /// Those towards subscribers, and what their packets look like.
+    pub(super) lan: Vec<(Leg, Link)>,
+}
+
+/// Every interface with its index and what is shaped there.
+pub(super) fn legs(settings: &settings::Dataplane) -> Result<Legs, DataplaneError> {
     let mut netlink = Netlink::open().within(|| "open a netlink socket".to_owned())?;
     let lan = settings.lan.iter().map(|name| (name, Direction::Down));
     let wan = settings.wan.iter().map(|name| (name, Direction::Up));
-    let (mut all, mut towards_subscribers) = (Vec::new(), Vec::new());
+    let mut legs = Legs::default();
     for (name, direction) in lan.chain(wan) {
         let leg = leg(name, direction)?;
         if direction == Direction::Down {
-            towards_subscribers.push((leg.clone(), link(&mut netlink, &leg)?));
+            legs.lan.push((leg.clone(), link(&mut netlink, &leg)?));
         }
-        all.push(leg);
+        legs.all.push(leg);
     }
-    Ok((all, towards_subscribers))
+    Ok(legs)
 }
 
 pub(super) fn leg(name: &str, direction: Direction) -> Result<Leg, DataplaneError> {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use shared::{
     rate::{Kbps, Shape},
-    wire::latest::{desired::Desired, journal::Event as Told},
+    wire::latest::{
+        desired::{Desired, Subscriber},
+        journal::Event as Told,
+    },
 };
 use uuid::Uuid;
 
@@ -14,7 +17,7 @@ use super::{
     *,
 };
 use crate::{
-    dataplane::{AccountNumber, Happened},
+    dataplane::{AccountNumber, Charge, Happened},
     desired::Snapshot,
 };
 
@@ -173,15 +176,15 @@ impl World {
     }
 
     fn open_named(&mut self, device: u8, who: &str, acct_session_id: &str) -> SessionId {
-        self.open_as(device, subscriber(who, 10_000), acct_session_id)
+        self.open_as(device, Arc::new(subscriber(who, 10_000)), acct_session_id)
     }
 
-    fn open_as(&mut self, device: u8, who: Subscriber, acct_session_id: &str) -> SessionId {
+    fn open_as(&mut self, device: u8, who: Arc<Subscriber>, acct_session_id: &str) -> SessionId {
         let session = self.fresh();
         let open = Open {
             session,
             mac: Some(mac(device)),
-            subscriber: Arc::new(who),
+            subscriber: who,
             nas: nas("lab"),
             ip: None,
             revision: 1,
@@ -297,6 +300,49 @@ impl World {
         self.sessions.desired(&snapshot(Vec::new()), self.now_ms, &mut decision);
         self.carry_out(decision);
     }
+}
+
+#[test]
+fn devices_of_a_subscriber_share_its_data_and_end_together() {
+    let mut world = World::new();
+    let who = Arc::new(Subscriber { data_bytes: Some(1_000), ..subscriber("amina", 10_000) });
+    let first = world.open_as(1, Arc::clone(&who), "");
+    let second = world.open_as(2, Arc::clone(&who), "");
+    world.traffic(1, 600);
+    world.tick();
+    assert_eq!(world.sessions.len(), 2);
+    // Across a restart of the process, and a login in between.
+    world.restart(false);
+    world.traffic(2, 400);
+    world.tick();
+    assert!(world.sessions.is_empty());
+    for (session, bytes) in [(first, 600), (second, 400)] {
+        let (counters, cause) = world.books[&session];
+        assert_eq!((counters.down_bytes, cause), (bytes, Some(Cause::SERVICE_UNAVAILABLE.0)));
+    }
+    // What is used up stays used up until more is said to be there.
+    let third = world.open_as(1, who, "");
+    world.tick();
+    assert!(world.books[&third].1.is_some());
+    let more = Arc::new(Subscriber { data_bytes: Some(50), ..subscriber("amina", 10_000) });
+    world.open_as(1, more, "");
+    world.traffic(1, 49);
+    world.tick();
+    assert_eq!(world.sessions.len(), 1);
+}
+
+#[test]
+fn data_goes_on_in_the_walled_garden_where_that_is_wanted() {
+    let mut world = World::new();
+    let who = Subscriber {
+        data_bytes: Some(100),
+        used_up: shared::wire::latest::desired::UsedUp::Garden,
+        ..subscriber("amina", 10_000)
+    };
+    world.open_as(1, Arc::new(who), "");
+    world.traffic(1, 100);
+    world.tick();
+    assert_eq!(world.sessions.len(), 1);
 }
 
 #[test]

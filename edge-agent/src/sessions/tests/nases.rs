@@ -1,6 +1,6 @@
 //! Stories about sessions that a NAS meters, forgets, and is asked about.
 
-use std::sync::mpsc;
+use std::{net::IpAddr, sync::mpsc};
 
 use radius::dynauth::{Action, ErrorCause};
 use shared::wire::latest::{
