@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     clock::{Decision, Muscle},
-    layout::{Account, Binding, Class, Config, Device, Direction, EventKind, Plot, Session},
+    layout::{
+        Account, Address, Binding, Class, Config, Device, Direction, EventKind, Plot, Session,
+    },
     parse::{Headers, TCP},
     verdict::Reason,
 };
@@ -196,7 +198,7 @@ fn is_spoofed(config: &Config, headers: &Headers, session: &Session, slot: u32) 
     }
     match maps::owner(config.flags, from) {
         Some(owner) => owner != slot,
-        None => session.binding == Binding::BOUND.0,
+        None => is_bound(session, from),
     }
 }
 
@@ -209,6 +211,13 @@ fn leave_portal(packet: &Packet, config: &Config, headers: &Headers) {
     {
         portal::bring_back(packet, headers);
     }
+}
+
+/// Whether the session may send only from what is its own, of this kind.
+#[inline(always)]
+fn is_bound(session: &Session, address: Address) -> bool {
+    let kind = if address.is_v4() { Binding::V4.0 } else { Binding::V6.0 };
+    session.binding & kind != 0
 }
 
 /// ARP of a session's device, or of another: nobody tells of an address that is somebody else's.
@@ -224,9 +233,7 @@ pub fn arp(config: &Config, headers: &Headers, direction: Direction) -> Reason {
     let slot = maps::slot_of(headers.source);
     let is_spoofed = match (maps::owner(config.flags, sender), slot) {
         (Some(owner), slot) => slot != Some(owner),
-        (None, Some(slot)) => {
-            maps::session(slot).is_some_and(|session| session.binding == Binding::BOUND.0)
-        }
+        (None, Some(slot)) => maps::session(slot).is_some_and(|session| is_bound(session, sender)),
         (None, None) => false,
     };
     if is_spoofed {

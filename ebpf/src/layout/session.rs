@@ -54,8 +54,11 @@ pub struct Binding(pub u32);
 impl Binding {
     /// From any that is not another session's.
     pub const FREE: Self = Self(0);
-    /// From those that [`ADDRESSES`](super::ADDRESSES) and [`PREFIXES`](super::PREFIXES) name.
-    pub const BOUND: Self = Self(1);
+    /// Of IPv4, from those that [`ADDRESSES`](super::ADDRESSES) and [`PREFIXES`](super::PREFIXES)
+    /// name.
+    pub const V4: Self = Self(1);
+    /// Of IPv6, likewise.
+    pub const V6: Self = Self(2);
 }
 
 /// A rate limit in one direction.

@@ -51,7 +51,7 @@ pub struct Entry {
     pub mac: Option<Mac>,
     /// What it is found by where there is no device, and what it may send from.
     pub prefixes: Vec<Prefix>,
-    /// It may send from the `prefixes` only.
+    /// Of each kind of address that is among the `prefixes`, it may send from these only.
     pub is_bound: bool,
     pub shape: Shape,
     /// In class throttled.

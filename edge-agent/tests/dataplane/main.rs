@@ -1,7 +1,9 @@
 //! The data plane on this machine's kernel, in network namespaces of its own. Needs root.
 
+mod addresses;
 mod frames;
 mod garden;
+mod life;
 mod limits;
 mod traffic;
 mod world;

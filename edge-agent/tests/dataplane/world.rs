@@ -110,6 +110,11 @@ impl World {
         world
     }
 
+    /// The cable to the client once more, after it was taken away.
+    pub(crate) fn wire_client(&self) {
+        self.wire(Side::Client, "lan0", 77, [GATEWAY_LAN, CLIENT]);
+    }
+
     /// A cable from the gateway, with every neighbour known: no ARP.
     fn wire(&self, far: Side, name: &str, net: u8, [here, there]: [&str; 2]) {
         let gateway = self.namespace(Side::Gateway);
@@ -180,15 +185,20 @@ impl World {
         Background(child)
     }
 
+    /// Until the command says that.
+    pub(crate) fn wait_for(&self, side: Side, command: &str, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.at(side, command).contains(what) {
+            assert!(Instant::now() < deadline, "{command} never says {what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// One transfer by iperf3 from the client to the server at `host`, or back with `-R`.
     pub(crate) fn transfer(&self, host: &str, flags: &str) -> String {
         // A server of its own: one that has just served may still be busy with that.
         let _server = self.start(Side::Server, "iperf3 -s -1");
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !self.at(Side::Server, "ss -Hltn sport = :5201").contains("5201") {
-            assert!(Instant::now() < deadline, "iperf3 does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.wait_for(Side::Server, "ss -Hltn sport = :5201", "5201");
         self.at(Side::Client, &format!("iperf3 -c {host} {flags}"))
     }
 

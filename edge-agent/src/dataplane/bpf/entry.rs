@@ -30,7 +30,7 @@ pub(super) fn to_session(entry: &Entry) -> layout::Session {
     });
     layout::Session {
         class: to_class(entry.class).0,
-        binding: if entry.is_bound { Binding::BOUND.0 } else { Binding::FREE.0 },
+        binding: to_binding(entry),
         down: limit(entry.shape.down_kbps, Direction::Down),
         up: limit(entry.shape.up_kbps, Direction::Up),
         account: entry.account.map_or(0, |account| account.0),
@@ -44,6 +44,15 @@ pub(super) fn to_session(entry: &Entry) -> layout::Session {
         device: entry.mac.map_or(0, |mac| Device::from_mac(mac.0).0),
         reserved_too: 0,
     }
+}
+
+fn to_binding(entry: &Entry) -> u32 {
+    if !entry.is_bound {
+        return Binding::FREE.0;
+    }
+    entry.prefixes.iter().fold(Binding::FREE.0, |bits, prefix| {
+        bits | if prefix.address().is_ipv4() { Binding::V4.0 } else { Binding::V6.0 }
+    })
 }
 
 /// `None` for a slot that was never used.
@@ -65,7 +74,7 @@ pub(super) fn from_session(
         session: SessionId::from_uuid(Uuid::from_u64_pair(high, low)),
         mac: (session.device != 0).then(|| Mac(Device(session.device).mac())),
         prefixes: keys.map(|keys| keys.prefixes.iter().copied().collect()).unwrap_or_default(),
-        is_bound: session.binding == Binding::BOUND.0,
+        is_bound: session.binding != Binding::FREE.0,
         shape: shape(session.down, session.up)?,
         slow: shape(session.slow_down, session.slow_up)?,
         class: from_class(session.class),
