@@ -16,4 +16,5 @@ pub mod provider;
 pub mod setup;
 pub mod sqlx;
 pub mod tests;
+pub mod vm;
 pub mod workspace;

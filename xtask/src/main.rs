@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use xtask::{
     bench, demo, dist, fuzz,
     lab::{self, sweep},
-    setup, sqlx, tests,
+    setup, sqlx, tests, vm,
 };
 
 /// Builds, shows, tests and measures the project.
@@ -36,7 +36,16 @@ enum Command {
         subscribers: u8,
     },
     /// Run every test there is.
-    Test,
+    Test {
+        /// Those in guests with other kernels, too.
+        #[arg(long)]
+        vm: bool,
+    },
+    /// Run something on a stock Debian kernel, in an emulated machine.
+    Vm {
+        #[command(subcommand)]
+        command: vm::Command,
+    },
     /// Feed the RADIUS codec with inputs that nobody would send; `test` does it for a moment.
     Fuzz {
         /// For how long, each target.
@@ -65,7 +74,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
             {
@@ -76,16 +85,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Vm { command } => return vm::run(command),
         Command::Sweep { when_gone } => sweep::when_gone(&when_gone),
         Command::Setup => setup::tests(),
         Command::Demo { once, report } => demo::run(once, report.as_deref()),
         Command::Lab { subscribers } => lab::stay(subscribers),
-        Command::Test => tests::run(),
+        Command::Test { vm } => tests::run(vm),
         Command::Fuzz { seconds } => fuzz::run(seconds),
         Command::Bench { what, options } => bench::run(&what, &options),
         Command::Dist => dist::run(),
         Command::Sqlx => sqlx::run(),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,15 @@ use anyhow::{Result, bail};
 use crate::{
     fuzz,
     setup::{self, program},
-    workspace,
+    vm, workspace,
 };
 
-pub fn run() -> Result<()> {
+/// With `guests`, those that run in guests with other kernels too.
+pub fn run(guests: bool) -> Result<()> {
     setup::tests()?;
+    if guests {
+        setup::vm()?;
+    }
     if program("cargo-clippy").is_none() || program("cargo-fmt").is_none() {
         workspace::run(Command::new("rustup").args(["component", "add", "clippy", "rustfmt"]))?;
     }
@@ -29,6 +33,10 @@ pub fn run() -> Result<()> {
     }
     println!("\n=== fuzz: the RADIUS codec");
     report.run("fuzz", || fuzz::run(fuzz::SECONDS_EACH));
+    if guests {
+        println!("\n=== guests: stock Debian kernels");
+        report.run("guests", || vm::suite::run(&[]));
+    }
     println!("\n=== summary");
     for line in report.summary {
         println!("{line}");

@@ -25,6 +25,13 @@ pub fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root());
+    // What cargo says of us to us. Build scripts that look at it would think that all has changed.
+    for (name, _) in std::env::vars_os() {
+        let about_us = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if name.to_str().is_some_and(|name| about_us.iter().any(|about| name.starts_with(about))) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -17,8 +17,9 @@ use xtask::{
     provider::{
         authority::{Authority, Role},
         edge::{Edge, Live, Orders},
+        hostapd::{self, Hostapd, Servers},
         radsecproxy::Proxy,
-        wired::{Port, Servers, Supplicant},
+        supplicant::{self, Supplicant},
     },
     workspace,
 };
@@ -209,7 +210,7 @@ impl Site {
     }
 
     /// A switch's port that asks the edge, or a proxy in between.
-    fn port(&self, through: Option<&Proxy>) -> Result<Port<'_>> {
+    fn port(&self, through: Option<&Proxy>) -> Result<Hostapd<'_>> {
         let edge = |port| (IpAddr::from(EDGE_V4), port);
         let servers = match through {
             None => Servers { auth: edge(1812), acct: edge(1813), secret: SECRET },
@@ -218,7 +219,7 @@ impl Site {
                 Servers { auth: at, acct: at, secret: SECRET }
             }
         };
-        Port::open(&self.lab, &self.network.switch, &network::port(1), servers)
+        hostapd::port(&self.lab, &self.network.switch, &network::port(1), servers)
     }
 
     fn plug_in(&self, name: &str, lines: &str) -> Result<Supplicant<'_>> {
@@ -227,16 +228,11 @@ impl Site {
 
     /// Who she is to everybody, and whom she believes.
     fn trust(&self) -> String {
-        let ca = self.authority.certificate().display();
-        format!("identity=\"amina\"\nca_cert=\"{ca}\"\ndomain_match=\"radius.lab\"")
+        supplicant::trust("amina", &self.authority, "radius.lab")
     }
 
     fn peap(&self, password: &str) -> String {
-        format!(
-            "{}\neap=PEAP\nanonymous_identity=\"anonymous\"\npassword=\"{password}\"\n\
-             phase2=\"auth=MSCHAPV2\"",
-            self.trust()
-        )
+        supplicant::peap("amina", password, &self.authority, "radius.lab")
     }
 
     fn live(&self) -> Result<Option<Live>> {
@@ -266,8 +262,7 @@ impl Site {
     }
 
     fn records(&self, kind: &str) -> Result<Vec<Value>> {
-        let journal = self.edge.journal(&self.lab)?;
-        Ok(journal.into_iter().filter(|record| field(record, "kind") == kind).collect())
+        self.edge.records(&self.lab, kind)
     }
 
     /// The first of its kind, once it is there.
@@ -284,12 +279,12 @@ fn desired(subscribers: &str) -> String {
     )
 }
 
-fn is_open(port: &Port<'_>) -> Result<bool> {
+fn is_open(port: &Hostapd<'_>) -> Result<bool> {
     Ok(port.station()?.is_some_and(|station| station.is_authorized))
 }
 
 /// Waits until the port is open; the NAS's session.
-fn opened(port: &mut Port<'_>) -> Result<String> {
+fn opened(port: &mut Hostapd<'_>) -> Result<String> {
     port.wait_until("open", LIMIT, is_open)?;
     let station = port.station()?.context("somebody is there")?;
     station.session.context("an open port has a session")

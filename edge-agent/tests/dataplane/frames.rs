@@ -37,7 +37,9 @@ impl Programs {
         for name in ["up", "down"] {
             let program: &mut SchedClassifier =
                 programs.program_mut(name).expect(name).try_into().expect(name);
-            program.load().expect(name);
+            // A signal in the middle of it, of another test's process that ends, is no fault.
+            let loaded = (0..10).any(|_| program.load().is_ok());
+            assert!(loaded, "{name}: {:?}", program.load());
         }
         Self(programs)
     }

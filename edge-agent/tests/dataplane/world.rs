@@ -7,6 +7,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::Once,
@@ -88,19 +89,13 @@ impl World {
         let world = Self { name, settings };
         for side in [Side::Client, Side::Gateway, Side::Server] {
             run(&format!("ip netns add {}", world.namespace(side)));
-            // No chatter that nobody asked for: it would be in the counters.
-            for setting in [
-                "net.ipv6.conf.all.accept_dad=0",
-                "net.ipv6.conf.default.accept_dad=0",
-                "net.ipv6.conf.default.router_solicitations=0",
-                "net.ipv6.conf.default.mldv1_unsolicited_report_interval=1",
-                "net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
-                "net.ipv4.ip_forward=1",
-                "net.ipv6.conf.all.forwarding=1",
-            ] {
-                world.at(side, &format!("sysctl -qw {setting}"));
-            }
-            world.at(side, "ip link set lo up");
+            world.inside(side, || {
+                for (key, value) in SETTINGS {
+                    let file = Path::new("/proc/sys/net").join(key);
+                    fs::write(&file, value).unwrap_or_else(|error| panic!("{key}: {error}"));
+                }
+            });
+            world.ip(side, &["link set lo up".to_owned()]);
         }
         world.wire(Side::Client, "lan0", 77, [GATEWAY_LAN, CLIENT]);
         world.wire(Side::Server, "wan0", 78, [GATEWAY_WAN, SERVER]);
@@ -117,24 +112,42 @@ impl World {
 
     /// A cable from the gateway, with every neighbour known: no ARP.
     fn wire(&self, far: Side, name: &str, net: u8, [here, there]: [&str; 2]) {
-        let gateway = self.namespace(Side::Gateway);
-        run(&format!(
-            "ip -n {gateway} link add {name} address {here} type veth \
-             peer name eth0 address {there} netns {}",
+        let pair = format!(
+            "link add {name} address {here} type veth peer name eth0 address {there} netns {}",
             self.namespace(far)
-        ));
-        for (side, name, end, peer) in [(Side::Gateway, name, 1, there), (far, "eth0", 2, here)] {
+        );
+        let end = |name: &str, end: u8, peer: &str| {
             let other = 3 - end;
-            self.at(side, &format!("ip link set {name} up"));
-            self.at(side, &format!("ip addr add 10.{net}.0.{end}/24 dev {name}"));
-            self.at(side, &format!("ip -6 addr add fd{net}::{end}/64 dev {name} nodad"));
-            for address in [format!("10.{net}.0.{other}"), format!("fd{net}::{other}")] {
-                let neighbour = format!("{address} lladdr {peer} nud permanent dev {name}");
-                self.at(side, &format!("ip neigh replace {neighbour}"));
-            }
-        }
-        self.at(far, &format!("ip route add default via 10.{net}.0.1"));
-        self.at(far, &format!("ip -6 route add default via fd{net}::1"));
+            let neighbour = format!("lladdr {peer} nud permanent dev {name}");
+            vec![
+                format!("link set {name} up"),
+                format!("addr add 10.{net}.0.{end}/24 dev {name}"),
+                format!("addr add fd{net}::{end}/64 dev {name} nodad"),
+                format!("neigh replace 10.{net}.0.{other} {neighbour}"),
+                format!("neigh replace fd{net}::{other} {neighbour}"),
+            ]
+        };
+        self.ip(Side::Gateway, &[vec![pair], end(name, 1, there)].concat());
+        let routes = vec![
+            format!("route add default via 10.{net}.0.1"),
+            format!("route add ::/0 via fd{net}::1"),
+        ];
+        self.ip(far, &[end("eth0", 2, here), routes].concat());
+    }
+
+    /// All lines in one process: where the machine is emulated, starting one takes long.
+    fn ip(&self, side: Side, lines: &[String]) {
+        let mut child = Command::new("ip")
+            .args(["-n", &self.namespace(side), "-batch", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("ip is installed");
+        let mut input = child.stdin.take().expect("it is piped");
+        input.write_all(lines.join("\n").as_bytes()).expect("ip reads");
+        drop(input);
+        finish(&lines.join("; "), child.wait_with_output());
     }
 
     fn namespace(&self, side: Side) -> String {
@@ -341,6 +354,17 @@ fn finish(command: &str, output: std::io::Result<Output>) -> String {
     assert!(output.status.success(), "{command}: {}{}", said(&output.stdout), said(&output.stderr));
     said(&output.stdout)
 }
+
+/// No chatter that nobody asked for: it would be in the counters.
+const SETTINGS: &[(&str, &str)] = &[
+    ("ipv6/conf/all/accept_dad", "0"),
+    ("ipv6/conf/default/accept_dad", "0"),
+    ("ipv6/conf/default/router_solicitations", "0"),
+    ("ipv6/conf/default/mldv1_unsolicited_report_interval", "1"),
+    ("ipv6/conf/default/mldv2_unsolicited_report_interval", "1"),
+    ("ipv4/ip_forward", "1"),
+    ("ipv6/conf/all/forwarding", "1"),
+];
 
 /// Of everything that has a name on this host; the process's number follows.
 const PREFIX: &str = "kennet-test-";

@@ -44,6 +44,51 @@ pub enum Orders<'a> {
     File(&'a str),
 }
 
+/// What one edge has in its `edge.toml` and others have not.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    pub orders: Orders<'a>,
+    /// Keys of `[radius]`.
+    pub radius: &'a str,
+    /// Interfaces towards subscribers.
+    pub lan: &'a [&'a str],
+    /// Whole sections.
+    pub more: &'a str,
+}
+
+impl<'a> Settings<'a> {
+    /// With a NAS on its own loopback.
+    const fn usual(orders: Orders<'a>) -> Self {
+        Self { orders, radius: RADIUS, lan: &["lan0"], more: "" }
+    }
+
+    /// Reports are frequent, so that a story takes seconds.
+    fn text(&self, pins: &Path) -> String {
+        let Self { radius, lan, more, .. } = self;
+        let pins = pins.display();
+        format!(
+            r#"state_dir = "state"
+
+[radius]
+{radius}
+[dataplane]
+lan = {lan:?}
+wan = ["wan0"]
+pins = "{pins}"
+
+[metrics]
+listen = "127.0.0.1:{METRICS_PORT}"
+
+[sessions]
+report_seconds = 1
+live_seconds = 1
+
+{more}
+"#
+        )
+    }
+}
+
 /// A session, as the edge sees it in its kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
@@ -65,7 +110,7 @@ impl Edge {
         namespace: &Namespace,
         orders: Orders<'_>,
     ) -> Result<Self> {
-        Self::start_with(lab, binaries, namespace, orders, RADIUS)
+        Self::start_as(lab, binaries, namespace, Settings::usual(orders))
     }
 
     /// As [`Edge::start`], with these keys in `[radius]`.
@@ -76,7 +121,18 @@ impl Edge {
         orders: Orders<'_>,
         radius: &str,
     ) -> Result<Self> {
-        let config = write(lab, orders, radius)?;
+        let settings = Settings { radius, ..Settings::usual(orders) };
+        Self::start_as(lab, binaries, namespace, settings)
+    }
+
+    /// As [`Edge::start`], with settings of its own.
+    pub fn start_as(
+        lab: &Lab,
+        binaries: &Path,
+        namespace: &Namespace,
+        settings: Settings<'_>,
+    ) -> Result<Self> {
+        let config = write(lab, settings)?;
         let program = binaries.join("kennet-edge");
         let process = run(lab, namespace, &program, &config)?;
         Ok(Self { process, config, namespace: namespace.clone(), program })
@@ -131,6 +187,12 @@ impl Edge {
             .collect()
     }
 
+    /// The records of a kind, `session_started`.
+    pub fn records(&self, lab: &Lab, kind: &str) -> Result<Vec<Value>> {
+        let is_one = |record: &Value| record.get("kind").is_some_and(|it| it == kind);
+        Ok(self.journal(lab)?.into_iter().filter(is_one).collect())
+    }
+
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -174,13 +236,13 @@ fn run(lab: &Lab, namespace: &Namespace, program: &Path, config: &Path) -> Resul
 
 /// Makes the edge's folder with its settings and what they name; returns the settings' file.
 pub fn write_settings(lab: &Lab, orders: Orders<'_>) -> Result<PathBuf> {
-    write(lab, orders, RADIUS)
+    write(lab, Settings::usual(orders))
 }
 
-fn write(lab: &Lab, orders: Orders<'_>, radius: &str) -> Result<PathBuf> {
+fn write(lab: &Lab, settings: Settings<'_>) -> Result<PathBuf> {
     let folder = lab.folder("edge")?;
     let pins = lab.bpffs()?.join("kennet");
-    let source = match orders {
+    let source = match settings.orders {
         Orders::Controller { edge, secret } => {
             write_file(&folder.join("secret"), secret, 0o600)?;
             format!(
@@ -195,7 +257,7 @@ fn write(lab: &Lab, orders: Orders<'_>, radius: &str) -> Result<PathBuf> {
         }
     };
     let config = folder.join("edge.toml");
-    write_file(&config, &(settings(&pins, radius) + &source), 0o644)?;
+    write_file(&config, &(settings.text(&pins) + &source), 0o644)?;
     Ok(config)
 }
 
@@ -204,30 +266,6 @@ fn write_file(file: &Path, text: &str, mode: u32) -> Result<()> {
     let options = options.write(true).create(true).truncate(true).mode(mode);
     let written = options.open(file).and_then(|mut open| open.write_all(text.as_bytes()));
     written.with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// Reports are frequent, so that a story takes seconds.
-fn settings(pins: &Path, radius: &str) -> String {
-    let pins = pins.display();
-    format!(
-        r#"state_dir = "state"
-
-[radius]
-{radius}
-[dataplane]
-lan = ["lan0"]
-wan = ["wan0"]
-pins = "{pins}"
-
-[metrics]
-listen = "127.0.0.1:{METRICS_PORT}"
-
-[sessions]
-report_seconds = 1
-live_seconds = 1
-
-"#
-    )
 }
 
 /// `[radius]` for a NAS on the edge's own loopback.

@@ -29,13 +29,15 @@ pub mod authority;
 pub mod broker;
 pub mod controller;
 pub mod edge;
+pub mod hostapd;
 pub mod http;
 pub mod radclient;
 pub mod radsecproxy;
+pub mod supplicant;
 pub mod traffic;
 pub mod visit;
 pub mod vpn;
-pub mod wired;
+pub mod wifi;
 
 /// Fields are dropped in this order: what runs in the lab before the lab.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::setup::{
     debian::Apt,
-    needs::{BENCHES, LAB, LINKER, NIGHTLY, Need, PEERS},
+    needs::{BENCHES, LAB, LINKER, NIGHTLY, Need, PEERS, VM, WIFI},
 };
 
 mod debian;
@@ -34,6 +34,12 @@ pub fn run() -> Result<()> {
 pub fn tests() -> Result<()> {
     run()?;
     ensure(PEERS)
+}
+
+/// For guests with other kernels, and what tests in them need of the host.
+pub fn vm() -> Result<()> {
+    ensure(VM)?;
+    ensure(WIFI)
 }
 
 /// The peers that benches stand beside.

@@ -202,6 +202,86 @@ pub(crate) const LINKER: &[Need] = &[
     Need { name: "g++", why: "bpf-linker", proof: Proof::Program("c++"), packages: &["g++"] },
 ];
 
+/// To run a stock Debian kernel.
+pub(crate) const VM: &[Need] = &[
+    Need {
+        name: "QEMU",
+        why: "the machine that a guest runs on",
+        proof: Proof::Program("qemu-system-x86_64"),
+        packages: &["qemu-system-x86"],
+    },
+    Need {
+        name: "busybox without libraries",
+        why: "what a guest has before it has a root",
+        proof: Proof::File(&["/usr/share/doc/busybox-static"]),
+        packages: &["busybox-static"],
+    },
+    Need {
+        name: "modprobe and depmod",
+        why: "the modules that a guest needs to start",
+        proof: Proof::Program("depmod"),
+        packages: &["kmod"],
+    },
+    Need {
+        name: "cpio",
+        why: "packing what a guest starts from",
+        proof: Proof::Program("cpio"),
+        packages: &["cpio"],
+    },
+    Need {
+        name: "xz",
+        why: "unpacking kernels",
+        proof: Proof::Program("xz"),
+        packages: &["xz-utils"],
+    },
+    Need {
+        name: "zstd",
+        why: "unpacking kernels",
+        proof: Proof::Program("zstd"),
+        packages: &["zstd"],
+    },
+    Need {
+        name: "setpriv",
+        why: "ending a guest with the program that started it",
+        proof: Proof::Program("setpriv"),
+        packages: &["util-linux"],
+    },
+    Need {
+        name: "Debian's keys",
+        why: "knowing that kernels are Debian's",
+        proof: Proof::File(&["/usr/share/keyrings/debian-archive-keyring.gpg"]),
+        packages: &["debian-archive-keyring"],
+    },
+];
+
+/// A Wi-Fi network, in a guest whose kernel has radios that are not there.
+pub(crate) const WIFI: &[Need] = &[
+    Need {
+        name: "hostapd",
+        why: "the access point",
+        proof: Proof::Program("hostapd"),
+        packages: &["hostapd"],
+    },
+    Need {
+        name: "wpa_supplicant",
+        why: "the station",
+        proof: Proof::Program("wpa_supplicant"),
+        packages: &["wpasupplicant"],
+    },
+    Need {
+        name: "iw",
+        why: "giving radios to network namespaces",
+        proof: Proof::Program("iw"),
+        packages: &["iw"],
+    },
+    Need {
+        name: "dnsmasq",
+        why: "addresses and names for stations",
+        proof: Proof::Program("dnsmasq"),
+        packages: &["dnsmasq-base"],
+    },
+];
+
 pub(crate) const BENCHES: &[Need] = &[
     Need {
         name: "FreeRADIUS",

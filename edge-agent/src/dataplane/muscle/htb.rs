@@ -148,8 +148,15 @@ fn make(
     // A class takes the limit of its queue from the interface's queue length.
     let length = netlink.link(leg.index).within(attempt)?.queue_length;
     // That one was left by a process that ended in the middle of this.
-    let length = if length == QUEUE_MAX { QUEUE_DEFAULT } else { length };
-    netlink.run(vec![set_queue_length(leg.index, QUEUE_MAX)]).within(attempt)?;
+    let length = if QUEUE_MAX.contains(&length) { QUEUE_DEFAULT } else { length };
+    let mut longest = Ok(());
+    for packets in QUEUE_MAX {
+        longest = netlink.run(vec![set_queue_length(leg.index, packets)]);
+        if longest.is_ok() {
+            break;
+        }
+    }
+    longest.within(attempt)?;
     let made = netlink.run(requests);
     netlink.run(vec![set_queue_length(leg.index, length)]).within(attempt)?;
     made.within(attempt)
@@ -213,8 +220,9 @@ const BLOCK: u32 = 256;
 /// Of a class that no session has had yet.
 const IDLE_RATE: Kbps = Kbps::new(1_000).expect("not zero");
 
-/// The programs bound the queue by time; this bound in packets only must not come first.
-const QUEUE_MAX: u32 = 1_000_000;
+/// The programs bound the queue by time; this bound in packets only must not come first. Kernels
+/// and drivers that refuse the first (Linux 6.12.117; tunnels) take the second.
+const QUEUE_MAX: [u32; 2] = [1_000_000, 32_767];
 
 /// What the kernel gives an interface.
 const QUEUE_DEFAULT: u32 = 1_000;
