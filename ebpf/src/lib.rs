@@ -14,11 +14,12 @@
     target_arch = "bpf",
     expect(internal_features, reason = "atomics, see kernel/atomic.rs")
 )]
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics))]
 
 pub mod clock;
 #[cfg(target_arch = "bpf")]
 pub mod kernel;
 pub mod layout;
 pub mod parse;
+pub mod rtt;
 pub mod verdict;

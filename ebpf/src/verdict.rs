@@ -24,6 +24,26 @@ pub enum Reason {
     Marked,
     /// The device's slot is beyond the arrays.
     NoSlot,
+    /// Without a session, or in the walled garden, and allowed there.
+    Garden,
+    /// A web page that a device without access wanted; it gets the portal.
+    Redirected,
+    /// Allowed in the garden, but too much of it.
+    GardenRate,
+    /// A session in the walled garden wants out of it.
+    Walled,
+    /// It would have gone beyond the account's quota.
+    OverQuota,
+    /// The session's time is over.
+    OverTime,
+    /// The session was idle for too long before.
+    Idle,
+    /// From an address that is another session's, or not this one's.
+    Spoofed,
+    /// Dropped for one of the reasons above, and the device was told.
+    Answered,
+    /// The ring of events was full; the edge finds out when it looks around.
+    EventLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +53,7 @@ pub enum Action {
 }
 
 impl Reason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 20] = [
         Self::NotIp,
         Self::Malformed,
         Self::Unknown,
@@ -44,19 +64,67 @@ impl Reason {
         Self::Congested,
         Self::Marked,
         Self::NoSlot,
+        Self::Garden,
+        Self::Redirected,
+        Self::GardenRate,
+        Self::Walled,
+        Self::OverQuota,
+        Self::OverTime,
+        Self::Idle,
+        Self::Spoofed,
+        Self::Answered,
+        Self::EventLost,
     ];
 
     /// No wildcard arm: a new reason does not compile until somebody decides about it.
     pub const fn action(self) -> Action {
         match self {
-            Self::NotIp | Self::Bootstrap | Self::Marked => Action::Pass,
+            Self::NotIp
+            | Self::Bootstrap
+            | Self::Marked
+            | Self::Garden
+            | Self::Redirected
+            | Self::Answered
+            | Self::EventLost => Action::Pass,
             Self::Malformed
             | Self::Unknown
             | Self::Group
             | Self::Blocked
             | Self::QueueFull
             | Self::Congested
-            | Self::NoSlot => Action::Drop,
+            | Self::NoSlot
+            | Self::GardenRate
+            | Self::Walled
+            | Self::OverQuota
+            | Self::OverTime
+            | Self::Idle
+            | Self::Spoofed => Action::Drop,
+        }
+    }
+
+    /// Whether the device is to be told: it would else wait until it gives up by itself.
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::Unknown
+            | Self::Blocked
+            | Self::Walled
+            | Self::OverQuota
+            | Self::OverTime
+            | Self::Idle => true,
+            Self::NotIp
+            | Self::Malformed
+            | Self::Bootstrap
+            | Self::Group
+            | Self::QueueFull
+            | Self::Congested
+            | Self::Marked
+            | Self::NoSlot
+            | Self::Garden
+            | Self::Redirected
+            | Self::GardenRate
+            | Self::Spoofed
+            | Self::Answered
+            | Self::EventLost => false,
         }
     }
 
@@ -78,6 +146,16 @@ impl Reason {
             Self::Congested => "congested",
             Self::Marked => "marked",
             Self::NoSlot => "no_slot",
+            Self::Garden => "garden",
+            Self::Redirected => "redirected",
+            Self::GardenRate => "garden_rate",
+            Self::Walled => "walled",
+            Self::OverQuota => "over_quota",
+            Self::OverTime => "over_time",
+            Self::Idle => "idle",
+            Self::Spoofed => "spoofed",
+            Self::Answered => "answered",
+            Self::EventLost => "event_lost",
         }
     }
 }

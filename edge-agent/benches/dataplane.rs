@@ -15,6 +15,7 @@ use std::{
     fmt::Write as _,
     fs,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    slice,
     time::{Duration, Instant},
 };
 
@@ -92,7 +93,11 @@ impl System {
             Self::Queueing => {
                 let entries: Vec<Entry> = (0..)
                     .zip(macs)
-                    .map(|(slot, &mac)| Entry { slot: Slot(slot), mac, ..entry(1, FAST, FAST) })
+                    .map(|(slot, &mac)| Entry {
+                        slot: Slot(slot),
+                        mac: Some(mac),
+                        ..entry(1, FAST, FAST)
+                    })
                     .collect();
                 // Pinned: it stays when this is dropped.
                 world.open().install_all(&entries).expect("sessions");
@@ -117,6 +122,7 @@ impl System {
 fn programs(macs: &[Mac], ns_per_byte: u64) -> Ebpf {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
+    loader.override_global(layout::MUSCLE, &1_u32, true);
     let slots = u32::try_from(macs.len()).expect("some thousands");
     for name in [layout::DEVICES, layout::SESSIONS, layout::STATES] {
         loader.map_max_entries(name, slots);
@@ -125,7 +131,8 @@ fn programs(macs: &[Mac], ns_per_byte: u64) -> Ebpf {
     let limit = layout::Limit { ns_per_byte, priority: 0, kbps: 0 };
     let session = layout::Session { id: [1, 1], down: limit, up: limit, ..Default::default() };
     let sessions = object.map_mut(layout::SESSIONS).expect("a map");
-    let mut sessions: Array<_, [u64; 8]> = sessions.try_into().expect("an array");
+    let mut sessions: Array<_, [u64; layout::Session::WORDS]> =
+        sessions.try_into().expect("an array");
     for slot in 0..slots {
         sessions.set(slot, session.words(), 0).expect("a slot");
     }
@@ -246,7 +253,7 @@ fn on_one_cpu() {
 
 /// One TCP flow as fast as it goes, with super-packets.
 fn tcp() -> Value {
-    let client = entry(1, 1, 1).mac;
+    let client = entry(1, 1, 1).mac.expect("a device's session");
     let mut stands = stands("tcp", &[client], |_| {});
     take_turns(&mut stands, 4, |world| world.goodput(2, "-R") / 1e9, f64::max);
     report(&stands, "gbit_per_s", |value, base| value / base)
@@ -263,7 +270,7 @@ fn sessions(count: u16) -> Value {
             .map(|slot| {
                 let [high, low] = slot.to_be_bytes();
                 let mac = Mac([2, 1, 0, 0, high, low]);
-                Entry { slot: Slot(slot.into()), mac, ..entry(session, kbps, kbps) }
+                Entry { slot: Slot(slot.into()), mac: Some(mac), ..entry(session, kbps, kbps) }
             })
             .collect()
     };
@@ -277,7 +284,7 @@ fn sessions(count: u16) -> Value {
         (0..5).map(|round| timed(&entries(1, 20_000 + round))).fold(f64::INFINITY, f64::min);
     let replaced = timed(&entries(2, 20_000));
     let mut single: Vec<f64> =
-        entries(2, 30_000).iter().take(1_000).map(|entry| timed(&[*entry])).collect();
+        entries(2, 30_000).iter().take(1_000).map(|entry| timed(slice::from_ref(entry))).collect();
     single.sort_by(f64::total_cmp);
     let at = |percent: usize| single.get(single.len() * percent / 100).copied();
     let slots: Vec<Slot> = (0..u32::from(count)).map(Slot).collect();

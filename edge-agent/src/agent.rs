@@ -6,6 +6,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,11 +22,16 @@ use shared::{
     daemon::{Chain, Life, StillRunning},
     id::EpochId,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch::channel as watch_channel};
 use uuid::Uuid;
 
 use crate::{
-    dataplane::{Dataplane, DataplaneError, bpf::Bpf, memory::Memory},
+    dataplane::{
+        Dataplane, DataplaneError, Garden,
+        bpf::{Bpf, Events, Names},
+        memory::Memory,
+        watch,
+    },
     desired::{self, Current, Snapshot, disk::DiskError, file::FileError},
     journal::{Journal, JournalError},
     metrics::{self, MetricsError},
@@ -79,6 +85,8 @@ pub enum StartError {
     Desk(#[from] DeskError),
     #[error("cannot start the session thread")]
     Thread(#[source] io::Error),
+    #[error("cannot listen to what the kernel tells")]
+    Watch(#[source] io::Error),
 }
 
 pub const JOURNAL: &str = "journal.db";
@@ -139,25 +147,36 @@ impl Agent {
         let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
 
         let life = Life::default();
-        let dataplane = open_dataplane(&settings)?;
+        let (dataplane, told) = open_dataplane(&settings)?;
         let capabilities = dataplane.capabilities();
         tracing::info!(?capabilities, "the data plane is there");
         let journal_path = settings.state_dir.join(JOURNAL);
         let journal = Journal::open(&journal_path, EpochId::from_uuid(Uuid::now_v7()))?;
         let births = Births::new(journal.birth());
-        let (written_sender, written) = watch::channel(journal.head().next_seq);
+        let (written_sender, written) = watch_channel(journal.head().next_seq);
         let (asks_sender, asks) = mpsc::channel(radius::ASKS_MAX);
         let leases = Arc::new(Leases::default());
-        let ways = Ways { written: written_sender, asks: asks_sender, leases: Arc::clone(&leases) };
+        let ways = Ways {
+            written: written_sender,
+            asks: asks_sender,
+            leases: Arc::clone(&leases),
+            base: garden(&settings),
+        };
         let desk = Desk::open(journal, dataplane, settings.sessions.pace(), ways)?;
 
         let (events, inbox) = sync_channel(EVENTS_MAX);
         let snapshot = Arc::new(snapshot);
-        let (applied_sender, applied) = watch::channel(snapshot.revision);
+        let (applied_sender, applied) = watch_channel(snapshot.revision);
         // First of all events: sessions that were taken over come under today's terms.
         let _ = events.try_send(Event::Desired(Arc::clone(&snapshot), None));
         let current: Current = Arc::new(ArcSwap::new(snapshot));
 
+        if let Some((ring, names)) = told {
+            let lan = settings.dataplane.iter().flat_map(|dataplane| dataplane.lan.clone());
+            watch::events(ring, names, Arc::clone(&current), events.clone(), life.clone())
+                .and_then(|()| watch::neighbours(lan.collect(), events.clone(), life.clone()))
+                .map_err(StartError::Watch)?;
+        }
         let desk_life = life.clone();
         let desk = std::thread::Builder::new()
             .name("sessions".to_owned())
@@ -285,12 +304,32 @@ fn lock(state_dir: &Path) -> Result<File, StartError> {
     }
 }
 
-fn open_dataplane(settings: &Settings) -> Result<Box<dyn Dataplane>, StartError> {
+/// The data plane, and what tells of it.
+type Opened = (Box<dyn Dataplane>, Option<(Events, Names)>);
+
+fn open_dataplane(settings: &Settings) -> Result<Opened, StartError> {
     if let Some(dataplane) = &settings.dataplane {
-        return Ok(Box::new(Bpf::open(dataplane)?));
+        let mut bpf = Bpf::open(dataplane)?;
+        let told = match bpf.events() {
+            Some(ring) => Some((ring, bpf.names()?)),
+            None => None,
+        };
+        return Ok((Box::new(bpf), told));
     }
     tracing::warn!("no [dataplane]: nothing is metered or shaped on this host");
-    Ok(Box::new(Memory::default()))
+    Ok((Box::new(Memory::default()), None))
+}
+
+/// What is for everybody, by this host's settings.
+fn garden(settings: &Settings) -> Garden {
+    let portal = settings.portal.as_ref().map(|portal| portal.listen);
+    let (mut portal_v4, mut portal_v6) = (None, None);
+    match portal {
+        Some(SocketAddr::V4(v4)) if !v4.ip().is_unspecified() => portal_v4 = Some(v4),
+        Some(SocketAddr::V6(v6)) if !v6.ip().is_unspecified() => portal_v6 = Some(v6),
+        Some(_) | None => {}
+    }
+    Garden { portal_v4, portal_v6, ..Garden::default() }
 }
 
 const GRACE: Duration = Duration::from_secs(5);

@@ -130,6 +130,30 @@ pub struct Dataplane {
     /// How many sessions can be on-line at once.
     #[serde(default = "default_slots")]
     pub slots: u32,
+    /// What delays packets; the best that this kernel has when left out.
+    pub muscle: Option<Muscle>,
+}
+
+/// What delays packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Muscle {
+    /// `fq`, by departure time. Linux 5.18.
+    Fq,
+    /// An HTB class for each session.
+    Htb,
+    /// Nothing: over the rate is dropped.
+    Police,
+}
+
+impl Muscle {
+    pub const fn kind(self) -> ebpf::clock::Muscle {
+        match self {
+            Self::Fq => ebpf::clock::Muscle::Fq,
+            Self::Htb => ebpf::clock::Muscle::Htb,
+            Self::Police => ebpf::clock::Muscle::Police,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

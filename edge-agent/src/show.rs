@@ -46,7 +46,7 @@ pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
         let listed: Vec<Value> = sessions
             .iter()
             .map(|session| {
-                let Reading { passed, dropped } = reading(session);
+                let Reading { passed, dropped, .. } = reading(session);
                 json!({
                     "session": session.id,
                     "username": session.username,
@@ -80,7 +80,7 @@ pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
         "session",
     ]);
     for session in &sessions {
-        let Reading { passed, dropped } = reading(session);
+        let Reading { passed, dropped, .. } = reading(session);
         let dash = || "-".to_owned();
         table.add_row([
             session.username.clone(),

@@ -233,6 +233,8 @@ fn listen(events: &Receiver<Event>, told: &Mutex<Told>) {
             | Event::Disconnect(..)
             | Event::Answered(..)
             | Event::Authorise(..)
+            | Event::Kernel
+            | Event::Neighbour { .. }
             | Event::Acked(..)
             | Event::List(..)) => panic!("RADIUS does not say {other:?}"),
         };
@@ -365,7 +367,7 @@ fn a_login_by_pap_opens_the_session_of_its_device() {
     );
     let told = world.told();
     let [open] = &told.opens[..] else { panic!("not one session: {told:?}") };
-    assert_eq!(open.mac, Mac([2, 0, 0, 0, 0, 0xaa]));
+    assert_eq!(open.mac, Some(Mac([2, 0, 0, 0, 0, 0xaa])));
     assert_eq!((&*open.subscriber.username, &*open.nas.name), ("amina", "edge"));
     assert_eq!(open.ip, Some(IpAddr::from([10, 0, 0, 20])));
     has(&output, &[&format!("Class = 0x{}", open.session.as_uuid().simple())]);

@@ -1,11 +1,12 @@
 //! The programs: `up` at the ingress of a LAN interface, `down` at its egress.
 //!
-//! parse → find the session by its device → class → virtual clock → count → choose the queue.
-//! Nothing is decided here: see `parse`, `clock` and `verdict`.
+//! headers → find the session → class, times → clocks → quota → count → choose the queue. Nothing is
+//! decided here: see `parse`, `clock`, `rtt` and `verdict`, and `kernel` for what puts them to work.
 
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "symbols that the loader looks for")]
+#![expect(clippy::inline_always, reason = "each program is one function to the verifier")]
 
 use aya_ebpf::{
     bindings::tcx_action_base::{TCX_DROP, TCX_NEXT},
@@ -13,112 +14,72 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use ebpf::{
-    clock::Decision,
-    kernel::{
-        maps,
-        packet::{self, Packet},
-    },
-    layout::{Class, Device, Direction},
-    parse::{Bootstrap, Ethernet, Network},
+    kernel::{answer, garden, maps, packet::Packet, session},
+    layout::{Config, Direction},
+    parse::{Headers, Network},
     verdict::{Action, Reason},
 };
 
 #[classifier]
 fn up(context: TcContext) -> i32 {
-    answer(run(&Packet::new(&context), Direction::Up))
+    run(&Packet::new(&context), Direction::Up)
 }
 
 #[classifier]
 fn down(context: TcContext) -> i32 {
-    answer(run(&Packet::new(&context), Direction::Down))
+    run(&Packet::new(&context), Direction::Down)
 }
 
 #[inline(always)]
-fn answer(result: Result<(), Reason>) -> i32 {
-    let action = match result {
-        Ok(()) => Action::Pass,
-        Err(reason) => {
-            maps::count(reason);
-            reason.action()
-        }
-    };
-    match action {
+fn run(packet: &Packet, direction: Direction) -> i32 {
+    let Some(headers) = packet.headers() else { return finish(Reason::Malformed) };
+    let Some(config) = maps::config() else { return finish(Reason::NoSlot) };
+    let Err(reason) = look(packet, config, headers, direction) else {
         // Not "pass": that would end the chain and skip the operator's own filters.
+        return TCX_NEXT;
+    };
+    if matches!(direction, Direction::Up)
+        && reason.is_told()
+        && config.flags & Config::ANSWERS != 0
+        && let Some(code) = answer::answer(packet, headers)
+    {
+        maps::count(Reason::Answered);
+        maps::count(reason);
+        return code;
+    }
+    finish(reason)
+}
+
+#[inline(always)]
+fn finish(reason: Reason) -> i32 {
+    maps::count(reason);
+    match reason.action() {
         Action::Pass => TCX_NEXT,
         Action::Drop => TCX_DROP,
     }
 }
 
 #[inline(always)]
-fn run(packet: &Packet, direction: Direction) -> Result<(), Reason> {
-    let ethernet = packet.parse(|packet| Ethernet::parse(packet)).ok_or(Reason::Malformed)?;
-    if ethernet.network == Network::Other {
-        return Err(Reason::NotIp);
+fn look(
+    packet: &Packet,
+    config: &Config,
+    headers: &Headers,
+    direction: Direction,
+) -> Result<(), Reason> {
+    match headers.network {
+        Network::V4 | Network::V6 => {}
+        Network::Arp => return Err(session::arp(config, headers, direction)),
+        Network::Other => return Err(Reason::NotIp),
     }
-    let device = match direction {
-        Direction::Down => ethernet.destination,
-        Direction::Up => ethernet.source,
-    };
-    let Some(slot) = maps::slot(device) else {
-        return Err(stranger(packet, &ethernet, device, direction));
-    };
-    let session = maps::session(slot).ok_or(Reason::NoSlot)?;
-    let lane = maps::lane(slot, direction).ok_or(Reason::NoSlot)?;
-    let size = packet.size(&ethernet, direction).ok_or(Reason::Malformed)?;
-    // A class that is not known here is one that this program cannot grant anything.
-    if session.class != Class::ACTIVE.0 {
-        lane.count_dropped(size);
-        return Err(Reason::Blocked);
+    if matches!(direction, Direction::Down) && answer::is_ours(packet) {
+        return Ok(());
     }
-    let limit = match direction {
-        Direction::Down => session.down,
-        Direction::Up => session.up,
-    };
-    if limit.ns_per_byte != 0 {
-        let ecn = packet.parse(|packet| ethernet.ecn(packet)).ok_or(Reason::Malformed)?;
-        match lane.admit(packet::now(), limit.ns_per_byte, size, ecn != 0) {
-            Decision::Pass => {}
-            Decision::Mark => {
-                if packet.mark() {
-                    maps::count(Reason::Marked);
-                }
-            }
-            Decision::Refuse => {
-                lane.count_dropped(size);
-                return Err(Reason::QueueFull);
-            }
-            Decision::Shed => {
-                lane.count_dropped(size);
-                return Err(Reason::Congested);
-            }
+    match session::find(config, headers, direction) {
+        Some(slot) => session::pass(packet, config, headers, direction, slot),
+        None => {
+            let device = session::device_of(headers, direction);
+            Err(garden::stranger(packet, config, headers, direction, device))
         }
-    }
-    lane.count_passed(size);
-    packet.set_priority(limit.priority);
-    Ok(())
-}
-
-/// A device without a session: it gets an address, finds its neighbours and logs in; nothing else.
-#[inline(always)]
-fn stranger(packet: &Packet, ethernet: &Ethernet, device: Device, direction: Direction) -> Reason {
-    let from_device = direction == Direction::Up;
-    let service = packet.parse(|packet| {
-        ethernet.transport(packet)?.bootstrap(packet, ethernet.network, from_device)
-    });
-    let allowed = match service {
-        Some(Bootstrap::Anyone) => true,
-        Some(Bootstrap::ThisHost) if from_device => {
-            packet.is_for_this_host(ethernet).unwrap_or(false)
-        }
-        Some(Bootstrap::ThisHost) => packet.is_from_this_host(),
-        None => false,
-    };
-    if allowed {
-        Reason::Bootstrap
-    } else if device.is_group() {
-        Reason::Group
-    } else {
-        Reason::Unknown
     }
 }
 

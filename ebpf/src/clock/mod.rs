@@ -1,13 +1,54 @@
-//! The virtual clock of a session's direction, and what CoDel makes of it (pure).
+//! The virtual clock of a rate, and who has to wait for it (pure).
 //!
-//! The clock is one number: when everything that was let through has left at the session's rate.
-//! Its distance from now is how long a packet would wait in a queue of the session's own. That
-//! delay decides: far too long, and the packet is dropped; longer than [`Bounds::target`] for a
-//! whole [`INTERVAL`], and CoDel (RFC 8289) drops or marks. Whoever delays packets for real only
-//! has to run a little faster than the clock, and its own queue stays the shorter of the two.
+//! A clock is one number: when everything that was let through has left at the rate. Its distance
+//! from now is how long a packet would wait in a queue of its own. That delay decides everything:
+//! when a packet leaves ([`Arrival`]), who is told to slow down ([`codel`]), and who need not wait,
+//! because it has asked for little ([`flow`]).
+//!
+//! What a delay comes to depends on the [`Muscle`]: where packets can be held back, they are; where
+//! they cannot, what would wait is dropped.
 
-/// How long the delay may be above target before somebody is told to slow down.
-pub const INTERVAL: u64 = 100 * MS;
+pub mod codel;
+pub mod flow;
+mod number;
+
+pub use codel::{Codel, Decision, decide};
+pub use flow::{Flow, share};
+use number::{above, max};
+
+/// What delays packets on this host. The programs are told when they are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Muscle {
+    /// Nothing does: over the rate is dropped, after a deep burst.
+    Police,
+    /// An HTB class, chosen by `skb->priority`.
+    Htb,
+    /// `fq`, by the departure time in the packet.
+    Fq,
+}
+
+impl Muscle {
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Htb,
+            2 => Self::Fq,
+            _ => Self::Police,
+        }
+    }
+
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Police => "police",
+            Self::Htb => "htb",
+            Self::Fq => "fq",
+        }
+    }
+}
 
 /// Ethernet's header, which a plan's rate does not count: see [`ns_per_byte`].
 pub const ETHERNET: u64 = 14;
@@ -50,13 +91,20 @@ pub struct Bounds {
 impl Bounds {
     /// Times in milliseconds, but never less than some full-size packets: a slow session would be
     /// denied its own rate.
-    pub const fn of(ns_per_byte: u64) -> Self {
+    #[inline(always)]
+    pub fn of(ns_per_byte: u64, muscle: Muscle) -> Self {
         let packet = cost(ns_per_byte, 1_500, 1);
-        Self {
-            burst: max(10 * MS, 10 * packet),
-            target: max(15 * MS, 2 * packet),
-            mark: max(40 * MS, 4 * packet),
-            limit: max(250 * MS, 20 * packet),
+        match muscle {
+            // A sender's whole window may come at once, and nobody holds it back.
+            Muscle::Police => {
+                Self { burst: max(100 * MS, 10 * packet), target: 0, mark: 0, limit: 0 }
+            }
+            Muscle::Htb | Muscle::Fq => Self {
+                burst: max(10 * MS, 10 * packet),
+                target: max(15 * MS, 2 * packet),
+                mark: max(40 * MS, 4 * packet),
+                limit: max(250 * MS, 20 * packet),
+            },
         }
     }
 }
@@ -71,127 +119,17 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    pub const fn at(now: u64, clear_at: u64, burst: u64) -> Self {
-        let base = max(clear_at, now.saturating_sub(burst));
-        Self { base, delay: base.saturating_sub(now) }
+    #[inline(always)]
+    pub fn at(now: u64, clear_at: u64, burst: u64) -> Self {
+        let base = max(clear_at, earliest(now, burst));
+        Self { base, delay: above(base, now) }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    Pass,
-    Mark,
-    /// The queue is full.
-    Refuse,
-    /// CoDel wants somebody to slow down.
-    Shed,
-}
-
-/// The part of a lane's state that CoDel keeps. Two CPUs may write it at once and lose a step:
-/// it steers, it does not count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Codel {
-    /// When the delay will have been above target for an interval; zero: it is below.
-    pub above_until: u64,
-    /// When to drop next, and when it was to be last time.
-    pub drop_at: u64,
-    /// Drops since dropping began.
-    pub count: u32,
-    /// `count` when dropping began, and whether it goes on.
-    pub last_count: u16,
-    pub dropping: u16,
-}
-
-/// Decides about one packet, which takes `cost` by itself.
-///
-/// A super-packet counts for more: it is dropped as a whole, and a sender that then has not some
-/// others on their way (the three behind a lost one that make TCP send it again) sits idle until
-/// its timer fires.
-#[inline(always)] // A call to the kernel's machine passes five arguments at most.
-pub const fn decide(
-    codel: &mut Codel,
-    bounds: &Bounds,
-    now: u64,
-    delay: u64,
-    cost: u64,
-    ect: bool,
-) -> Decision {
-    if delay > max(bounds.limit, 6 * cost) {
-        return Decision::Refuse;
-    }
-    let shed = codel.step(now, delay, max(bounds.target, 4 * cost));
-    match (shed, ect) {
-        (true, false) => Decision::Shed,
-        (true, true) => Decision::Mark,
-        (false, true) if delay > max(bounds.mark, 2 * cost) => Decision::Mark,
-        (false, _) => Decision::Pass,
-    }
-}
-
-impl Codel {
-    /// RFC 8289 §5, with one difference. There the packet that is dropped is the oldest, here it is
-    /// the newest: nobody hears of it before the queue in front of it has left. So the next one
-    /// waits for that too; else one sender is told many times before it could answer.
-    const fn step(&mut self, now: u64, delay: u64, target: u64) -> bool {
-        if delay < target {
-            self.above_until = 0;
-            self.dropping = 0;
-            return false;
-        }
-        if self.above_until == 0 {
-            self.above_until = now + INTERVAL;
-            return false;
-        }
-        if now < self.above_until {
-            return false;
-        }
-        if self.dropping != 0 {
-            if now < self.drop_at {
-                return false;
-            }
-            self.count = self.count.saturating_add(1);
-            self.drop_at = now + delay + control_law(self.count);
-            return true;
-        }
-        // What was learnt shortly before is still true.
-        let learnt = self.count.saturating_sub(self.last_count as u32);
-        let recent = now.saturating_sub(self.drop_at) < 16 * INTERVAL;
-        self.count = if recent && learnt > 1 { learnt } else { 1 };
-        #[expect(clippy::cast_possible_truncation, reason = "the smaller of both fits")]
-        {
-            self.last_count =
-                if self.count < u16::MAX as u32 { self.count as u16 } else { u16::MAX };
-        }
-        self.dropping = 1;
-        self.drop_at = now + delay + control_law(self.count);
-        true
-    }
-}
-
-/// `INTERVAL / sqrt(count)`.
-const fn control_law(count: u32) -> u64 {
-    // That many drops in one go would be one every 0.4 ms.
-    let most = (1 << 16) - 1;
-    let count = if count < most { count } else { most };
-    (INTERVAL << 8) / square_root(count << 16)
-}
-
-/// Newton's method from the nearest power of two: no table, no floating point, and no branch,
-/// whose two outcomes the verifier would follow each in turn. `value` is not zero.
-const fn square_root(value: u32) -> u64 {
-    let value = value as u64;
-    let mut root = 1_u64 << ((65 - value.leading_zeros()) / 2);
-    let mut step = 0;
-    while step < 5 {
-        root = root.midpoint(value / root);
-        step += 1;
-    }
-    root
-}
-
-const fn max(a: u64, b: u64) -> u64 {
-    if a > b { a } else { b }
+/// A clock that lags further behind is set to this.
+#[inline(always)]
+pub fn earliest(now: u64, burst: u64) -> u64 {
+    above(now, burst)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! `core::sync::atomic` has no read-modify-write operations for BPF, and LLVM cannot select an
 //! atomic load there; the intrinsics compile to what the verifier takes (instruction set v3).
 
-use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_or, atomic_xadd};
 
 /// A word in a map value. It lives as long as the program runs: the kernel frees map memory only
 /// after a grace period.
@@ -26,11 +26,32 @@ impl Word {
     }
 
     #[inline(always)]
+    pub fn store(self, value: u64) {
+        // SAFETY: by `new`; an aligned store of a word is not torn.
+        unsafe { self.0.write_volatile(value) }
+    }
+
+    #[inline(always)]
     pub fn add(self, value: u64) {
         // SAFETY: by `new`.
         unsafe {
             atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0, value);
         }
+    }
+
+    /// Adds, and says what was there before. Not relaxed: LLVM makes of that the instruction that
+    /// says nothing, and takes `value` for the answer.
+    #[inline(always)]
+    pub fn fetch_add(self, value: u64) -> u64 {
+        // SAFETY: by `new`.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0, value) }
+    }
+
+    /// Sets bits, and says what was there before.
+    #[inline(always)]
+    pub fn fetch_or(self, bits: u64) -> u64 {
+        // SAFETY: by `new`.
+        unsafe { atomic_or::<u64, u64, { AtomicOrdering::SeqCst }>(self.0, bits) }
     }
 
     /// `Err` has what is there instead of `old`.

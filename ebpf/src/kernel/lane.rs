@@ -1,26 +1,165 @@
-//! One direction of a session, as many CPUs see it at once.
+//! The state of a session, as many CPUs see it at once.
 
 use super::{atomic::Word, packet::Size};
 use crate::{
-    clock::{self, Arrival, Bounds, Codel, Decision},
-    layout::Lane,
+    clock::Codel,
+    layout::{Direction, Lane, Shared, State},
+    rtt::{self, Sample, Segment, Step},
 };
 
+#[derive(Clone, Copy)]
+pub struct SharedState(*mut State);
+
+impl SharedState {
+    /// # Safety
+    ///
+    /// `state` points to a map value.
+    #[inline(always)]
+    pub unsafe fn new(state: *mut State) -> Self {
+        Self(state)
+    }
+
+    #[inline(always)]
+    pub fn lane(self, direction: Direction) -> SharedLane {
+        // SAFETY: by `new`.
+        unsafe {
+            SharedLane(match direction {
+                Direction::Down => &raw mut (*self.0).down,
+                Direction::Up => &raw mut (*self.0).up,
+            })
+        }
+    }
+
+    #[inline(always)]
+    pub fn count_dropped(self, direction: Direction, size: Size) {
+        // SAFETY: by `new`.
+        unsafe {
+            let rest = &raw mut (*self.0).rest;
+            let (bytes, packets) = match direction {
+                Direction::Down => {
+                    (&raw mut (*rest).down_dropped_bytes, &raw mut (*rest).down_dropped_packets)
+                }
+                Direction::Up => {
+                    (&raw mut (*rest).up_dropped_bytes, &raw mut (*rest).up_dropped_packets)
+                }
+            };
+            Word::new(bytes).add(size.octets);
+            Word::new(packets).add(size.segments);
+        }
+    }
+
+    #[inline(always)]
+    pub fn count_free(self, direction: Direction, size: Size) {
+        // SAFETY: by `new`.
+        unsafe {
+            let rest = &raw mut (*self.0).rest;
+            let (bytes, packets) = match direction {
+                Direction::Down => {
+                    (&raw mut (*rest).down_free_bytes, &raw mut (*rest).down_free_packets)
+                }
+                Direction::Up => (&raw mut (*rest).up_free_bytes, &raw mut (*rest).up_free_packets),
+            };
+            Word::new(bytes).add(size.octets);
+            Word::new(packets).add(size.segments);
+        }
+    }
+
+    #[inline(always)]
+    pub fn seen_at(self) -> Word {
+        self.shared(|shared| {
+            // SAFETY: by `new`.
+            unsafe { &raw mut (*shared).seen_at }
+        })
+    }
+
+    #[inline(always)]
+    pub fn events(self) -> Word {
+        self.shared(|shared| {
+            // SAFETY: by `new`.
+            unsafe { &raw mut (*shared).events }
+        })
+    }
+
+    /// The clock of what all sparse flows take.
+    #[inline(always)]
+    pub fn sparse(self, direction: Direction) -> Word {
+        self.shared(|shared| {
+            // SAFETY: by `new`.
+            unsafe {
+                match direction {
+                    Direction::Down => &raw mut (*shared).sparse_down_at,
+                    Direction::Up => &raw mut (*shared).sparse_up_at,
+                }
+            }
+        })
+    }
+
+    /// The clock at the session's fair part of the site.
+    #[inline(always)]
+    pub fn fair(self, direction: Direction) -> Word {
+        self.shared(|shared| {
+            // SAFETY: by `new`.
+            unsafe {
+                match direction {
+                    Direction::Down => &raw mut (*shared).fair_down_at,
+                    Direction::Up => &raw mut (*shared).fair_up_at,
+                }
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn shared(self, field: impl FnOnce(*mut Shared) -> *mut u64) -> Word {
+        // SAFETY: by `new`.
+        unsafe { Word::new(field(&raw mut (*self.0).shared)) }
+    }
+
+    /// Measures round-trip times with a segment that was let through.
+    #[inline(always)]
+    pub fn time(self, direction: Direction, segment: &Segment, now: impl Fn() -> u64) {
+        let (own, other) = match direction {
+            Direction::Down => (self.lane(Direction::Down), self.lane(Direction::Up)),
+            Direction::Up => (self.lane(Direction::Up), self.lane(Direction::Down)),
+        };
+        let waiting = other.sample();
+        if waiting.at != 0
+            && let Some(took) = waiting.answered(segment, now())
+        {
+            other.set_sample(Sample::default());
+            self.count_rtt(direction, took);
+        }
+        match own.sample().sent(segment, now()) {
+            Step::Nothing => {}
+            Step::Set(sample) => own.set_sample(sample),
+            Step::Forget => own.set_sample(Sample::default()),
+        }
+    }
+
+    /// `answer`: which way the answer went. Lost steps are lost: it is for screens.
+    #[inline(always)]
+    fn count_rtt(self, answer: Direction, took: u64) {
+        // The verifier wants to see it.
+        let bucket = rtt::bucket(took) & (rtt::BUCKETS - 1);
+        // SAFETY: by `new`, and the index is in the array.
+        unsafe {
+            let first: *mut u16 = match answer {
+                Direction::Up => (&raw mut (*self.0).rtt_down).cast(),
+                Direction::Down => (&raw mut (*self.0).rtt_up).cast(),
+            };
+            let count = first.add(bucket);
+            count.write_volatile(count.read_volatile().wrapping_add(1));
+        }
+    }
+}
+
+/// One direction of a session.
 #[derive(Clone, Copy)]
 pub struct SharedLane(*mut Lane);
 
 impl SharedLane {
-    /// # Safety
-    ///
-    /// `lane` points into a map value.
-    #[inline(always)]
-    pub unsafe fn new(lane: *mut Lane) -> Self {
-        Self(lane)
-    }
-
     #[inline(always)]
     pub fn count_passed(self, size: Size) {
-        // SAFETY: by `new`.
+        // SAFETY: by `SharedState::new`.
         unsafe {
             Word::new(&raw mut (*self.0).passed_bytes).add(size.octets);
             Word::new(&raw mut (*self.0).passed_packets).add(size.segments);
@@ -28,49 +167,51 @@ impl SharedLane {
     }
 
     #[inline(always)]
-    pub fn count_dropped(self, size: Size) {
-        // SAFETY: by `new`.
-        unsafe {
-            Word::new(&raw mut (*self.0).dropped_bytes).add(size.octets);
-            Word::new(&raw mut (*self.0).dropped_packets).add(size.segments);
-        }
+    pub fn clear_at(self) -> Word {
+        // SAFETY: by `SharedState::new`.
+        unsafe { Word::new(&raw mut (*self.0).clear_at) }
     }
 
-    /// What becomes of a packet. Only one that stays is charged to the clock.
     #[inline(always)]
-    pub fn admit(self, now: u64, ns_per_byte: u64, size: Size, ect: bool) -> Decision {
-        let bounds = Bounds::of(ns_per_byte);
-        let cost = clock::cost(ns_per_byte, size.octets, size.segments);
-        // SAFETY: by `new`.
-        let clear_at = unsafe { Word::new(&raw mut (*self.0).clear_at) };
-        let mut seen = clear_at.load();
-        let delay = Arrival::at(now, seen, bounds.burst).delay;
-
-        let before = self.codel();
-        let mut codel = before;
-        let decision = clock::decide(&mut codel, &bounds, now, delay, cost, ect);
-        if codel != before {
-            self.set_codel(codel);
-        }
-        match decision {
-            Decision::Pass | Decision::Mark => {}
-            Decision::Refuse | Decision::Shed => return decision,
-        }
-        for _ in 0..CONTENTION_MAX {
-            let base = Arrival::at(now, seen, bounds.burst).base;
-            match clear_at.compare_exchange(seen, base + cost) {
-                Ok(()) => return decision,
-                Err(found) => seen = found,
+    fn sample(self) -> Sample {
+        // SAFETY: by `SharedState::new`.
+        unsafe {
+            let sample = &raw const (*self.0).sample;
+            Sample {
+                flow: (&raw const (*sample).flow).read_volatile(),
+                ack: (&raw const (*sample).ack).read_volatile(),
+                at: (&raw const (*sample).at).read_volatile(),
             }
         }
-        // Others have just moved the clock, so it does not lag behind: adding is enough.
-        clear_at.add(cost);
-        decision
     }
 
     #[inline(always)]
-    fn codel(self) -> Codel {
-        // SAFETY: by `new`. Field by field, each in one piece.
+    fn set_sample(self, to: Sample) {
+        // SAFETY: by `SharedState::new`.
+        unsafe {
+            let sample = &raw mut (*self.0).sample;
+            (&raw mut (*sample).flow).write_volatile(to.flow);
+            (&raw mut (*sample).ack).write_volatile(to.ack);
+            (&raw mut (*sample).at).write_volatile(to.at);
+        }
+    }
+
+    /// Nothing waits: CoDel has nothing to say.
+    #[inline(always)]
+    pub fn calm(self) {
+        // SAFETY: by `SharedState::new`.
+        unsafe {
+            let codel = &raw mut (*self.0).codel;
+            if (&raw const (*codel).above_until).read_volatile() != 0 {
+                (&raw mut (*codel).above_until).write_volatile(0);
+                (&raw mut (*codel).dropping).write_volatile(0);
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn codel(self) -> Codel {
+        // SAFETY: by `SharedState::new`. Field by field, each in one piece.
         unsafe {
             let codel = &raw const (*self.0).codel;
             Codel {
@@ -84,8 +225,8 @@ impl SharedLane {
     }
 
     #[inline(always)]
-    fn set_codel(self, to: Codel) {
-        // SAFETY: by `new`.
+    pub fn set_codel(self, to: Codel) {
+        // SAFETY: by `SharedState::new`.
         unsafe {
             let codel = &raw mut (*self.0).codel;
             (&raw mut (*codel).above_until).write_volatile(to.above_until);
@@ -96,6 +237,3 @@ impl SharedLane {
         }
     }
 }
-
-/// Two CPUs rarely meet more than once.
-const CONTENTION_MAX: u32 = 4;

@@ -3,7 +3,13 @@
 
 #![expect(unsafe_code, reason = "each block says why it holds")]
 
+pub mod answer;
 pub mod atomic;
+pub mod event;
+pub mod garden;
 pub mod lane;
+pub mod levels;
 pub mod maps;
 pub mod packet;
+pub mod portal;
+pub mod session;

@@ -1,21 +1,78 @@
 //! The packet that a program was called for.
 
-use core::{cmp::min, mem};
+use core::{
+    arch::asm,
+    cmp::min,
+    mem::{self, MaybeUninit, offset_of},
+};
 
 use aya_ebpf::{
     bindings::{
-        __sk_buff, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED, bpf_fib_lookup,
+        __sk_buff, BPF_F_PSEUDO_HDR, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED,
+        bpf_fib_lookup,
     },
     helpers,
     programs::TcContext,
 };
 
+use super::maps;
 use crate::{
-    layout::Direction,
-    parse::{Ethernet, Frame, Network},
+    layout::{Address, Direction},
+    parse::{Frame, Headers, Network},
 };
 
 pub struct Packet(*mut __sk_buff);
+
+/// A field of the context, in exactly the one instruction that the verifier takes: LLVM would add
+/// the offset to the address first, join neighbouring fields, or cut an address to 32 bits.
+macro_rules! field {
+    ($packet:expr, $name:ident) => {{
+        let value: u64;
+        // SAFETY: the kernel's context, valid while the program runs; the verifier knows it.
+        unsafe {
+            asm!(
+                "{value} = *(u32 *)({context} + {offset})",
+                value = out(reg) value,
+                context = in(reg) $packet.0,
+                offset = const offset_of!(__sk_buff, $name),
+                options(nostack, preserves_flags)
+            );
+        }
+        value
+    }};
+}
+
+/// A number at an address in the packet that was compared with its end.
+macro_rules! load {
+    ($bits:literal, $address:expr) => {{
+        let value: u64;
+        // SAFETY: the verifier has followed the comparison.
+        unsafe {
+            asm!(
+                concat!("{value} = *(", $bits, " *)({address} + 0)"),
+                value = out(reg) value,
+                address = in(reg) $address,
+                options(nostack, preserves_flags, readonly)
+            );
+        }
+        value as u32
+    }};
+}
+
+macro_rules! set_field {
+    ($packet:expr, $name:ident, $value:expr) => {{
+        // SAFETY: as in `field`, and one that programs may write.
+        unsafe {
+            asm!(
+                "*(u32 *)({context} + {offset}) = {value}",
+                context = in(reg) $packet.0,
+                value = in(reg) u64::from($value),
+                offset = const offset_of!(__sk_buff, $name),
+                options(nostack, preserves_flags)
+            );
+        }
+    }};
+}
 
 /// What is metered.
 #[derive(Clone, Copy)]
@@ -24,26 +81,24 @@ pub struct Size {
     pub octets: u64,
     /// Packets on the wire.
     pub segments: u64,
+    /// Octets with the headers of a super-packet counted once.
+    pub once: u32,
 }
 
 impl Frame for Packet {
     #[inline(always)]
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        // Volatile: an address that LLVM keeps from one read to the next it would cut to 32 bits
-        // again, and the verifier would no longer see an address.
-        // SAFETY: the kernel's context, valid while the program runs; the verifier knows it.
-        let (start, end) = unsafe {
-            (
-                (&raw const (*self.0).data).read_volatile() as usize,
-                (&raw const (*self.0).data_end).read_volatile() as usize,
-            )
-        };
-        if start + at + N > end {
-            return None;
-        }
-        // The one cast from an address in a packet.
-        // SAFETY: `N` bytes from there on are inside, as was just asked.
-        Some(unsafe { ((start + at) as *const [u8; N]).read_unaligned() })
+    fn byte(&self, at: usize) -> Option<u32> {
+        self.room(at, 1).map(|address| load!("u8", address))
+    }
+
+    #[inline(always)]
+    fn pair(&self, at: usize) -> Option<u32> {
+        self.room(at, 2).map(|address| load!("u16", address))
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> Option<u32> {
+        self.room(at, 4).map(|address| load!("u32", address))
     }
 }
 
@@ -52,57 +107,67 @@ impl Packet {
         Self(context.skb.skb)
     }
 
-    /// What `parse` finds. Headers that are not in the linear part are brought there, once.
+    /// The address in memory of `size` bytes that are there.
     #[inline(always)]
-    pub fn parse<T>(&self, parse: impl Fn(&Self) -> Option<T>) -> Option<T> {
-        if let Some(parsed) = parse(self) {
-            return Some(parsed);
-        }
-        let whole = self.len();
-        let wanted = if whole < HEADERS_MAX { whole } else { HEADERS_MAX };
-        // SAFETY: no address in the packet is kept across this.
-        if unsafe { helpers::generated::bpf_skb_pull_data(self.0, wanted) } != 0 {
+    fn room(&self, at: usize, size: usize) -> Option<usize> {
+        // The verifier wants a bound; no header lies behind it.
+        if at > OFFSET_MAX {
             return None;
         }
-        parse(self)
+        let address = field!(self, data) as usize + at;
+        if address + size > field!(self, data_end) as usize { None } else { Some(address) }
+    }
+
+    /// All that its headers say. Those that are not in the linear part are brought there, once.
+    #[inline(always)]
+    pub fn headers(&self) -> Option<&'static Headers> {
+        let link = maps::link();
+        // SAFETY: this CPU's own memory, and this program is the only one that runs on it.
+        let memory = unsafe { &mut *maps::headers()? };
+        if read_headers(self, link, memory) == 0 {
+            let whole = self.len();
+            let wanted = if whole < HEADERS_MAX { whole } else { HEADERS_MAX };
+            // SAFETY: no address in the packet is kept across this.
+            let pulled = unsafe { helpers::generated::bpf_skb_pull_data(self.0, wanted) };
+            if pulled != 0 || read_whole_headers(self, link, memory) == 0 {
+                return None;
+            }
+        }
+        // SAFETY: they were read.
+        Some(unsafe { memory.assume_init_ref() })
     }
 
     #[inline(always)]
-    fn len(&self) -> u32 {
-        // SAFETY: as in `read`.
-        unsafe { (*self.0).len }
+    pub fn len(&self) -> u32 {
+        field!(self, len) as u32
     }
 
     /// A super-packet counts as the packets that it becomes.
     #[inline(always)]
-    pub fn size(&self, ethernet: &Ethernet, direction: Direction) -> Option<Size> {
-        let whole = u64::from(self.len());
-        let before = ethernet.at as u64;
-        // SAFETY: as in `read`.
-        let (payload_max, segments, wire) = unsafe {
-            (
-                u64::from((*self.0).gso_size),
-                u64::from((*self.0).gso_segs),
-                u64::from((*self.0).wire_len),
-            )
-        };
+    pub fn size(&self, headers: &Headers, direction: Direction) -> Size {
+        let whole = self.len();
+        let before = headers.at;
+        let payload_max = field!(self, gso_size) as u32;
         if payload_max == 0 {
-            let declared = self.parse(|packet| ethernet.declared(packet))?;
-            let octets = min(declared, whole.saturating_sub(before));
-            return Some(Size { octets, segments: 1 });
+            let octets = min(headers.declared, whole.saturating_sub(before));
+            return Size { octets: octets.into(), segments: 1, once: octets };
         }
-        if matches!(direction, Direction::Down) && segments != 0 {
+        let once = whole.saturating_sub(before);
+        let counted = field!(self, gso_segs) as u32;
+        if matches!(direction, Direction::Down) && counted != 0 {
             // The kernel has done it for its queues; on the way in it has not.
-            return Some(Size { octets: wire.saturating_sub(segments * before), segments });
+            let wire = field!(self, wire_len) as u32;
+            let octets = wire.saturating_sub(counted * before);
+            return Size { octets: octets.into(), segments: counted.into(), once };
         }
-        let headers = self.parse(|packet| ethernet.transport(packet)?.payload(packet))? as u64;
-        let segments = match segments {
+        let payload = headers.payload().unwrap_or(headers.at);
+        let segments = match counted {
             // From a guest, for example: nobody has counted yet.
-            0 => whole.saturating_sub(headers).div_ceil(payload_max).max(1),
+            0 => whole.saturating_sub(payload).div_ceil(payload_max).max(1),
             counted => counted,
         };
-        let repeated = headers.saturating_sub(before) * (segments - 1);
-        Some(Size { octets: whole.saturating_sub(before) + repeated, segments })
+        let repeated = payload.saturating_sub(before) * (segments - 1);
+        Size { octets: u64::from(once + repeated), segments: segments.into(), once }
     }
 
     /// Marks "congestion experienced"; `false` where the sender does not understand that.
@@ -112,39 +177,154 @@ impl Packet {
         unsafe { helpers::generated::bpf_skb_ecn_set_ce(self.0) != 0 }
     }
 
+    /// Held back by `fq` until then, also where it goes out after it was forwarded.
+    #[inline(always)]
+    pub fn leave_at(&self, at: u64) {
+        // SAFETY: no address in the packet is kept across this.
+        let _refused_is_not_delayed = unsafe {
+            helpers::generated::bpf_skb_set_tstamp(self.0, at, BPF_SKB_TSTAMP_DELIVERY_MONO)
+        };
+    }
+
+    #[inline(always)]
+    pub fn fwmark(&self) -> u32 {
+        field!(self, mark) as u32
+    }
+
+    #[inline(always)]
+    pub fn set_fwmark(&self, mark: u32) {
+        set_field!(self, mark, mark);
+    }
+
+    /// Out of the interface that it came in by.
+    #[inline(always)]
+    pub fn send_back(&self) -> i32 {
+        let index = field!(self, ifindex) as u32;
+        // SAFETY: takes numbers.
+        unsafe { helpers::generated::bpf_redirect(index, 0) as i32 }
+    }
+
+    /// `N` bytes in the place of those at `at`. Checksums stay as they are.
+    #[inline(always)]
+    pub fn store<const N: usize>(&self, at: usize, bytes: &[u8; N]) -> bool {
+        // SAFETY: no address in the packet is kept across this.
+        unsafe {
+            helpers::generated::bpf_skb_store_bytes(
+                self.0,
+                at as u32,
+                bytes.as_ptr().cast(),
+                N as u32,
+                0,
+            ) == 0
+        }
+    }
+
+    /// Into memory of the program's own: `length` bytes of the packet, which the verifier must see
+    /// not to be zero.
+    ///
+    /// # Safety
+    ///
+    /// `to` has room for as many.
+    #[inline(always)]
+    pub unsafe fn copy(&self, to: *mut u8, at: usize, length: usize) -> bool {
+        // SAFETY: by the caller.
+        unsafe {
+            helpers::generated::bpf_skb_load_bytes(
+                self.0.cast_const().cast(),
+                at as u32,
+                to.cast(),
+                length as u32,
+            ) == 0
+        }
+    }
+
+    /// Mends a checksum of the network header for a field of 32 bits that changes.
+    #[inline(always)]
+    pub fn mend_network(&self, checksum: usize, from: u32, to: u32) -> bool {
+        // SAFETY: no address in the packet is kept across this.
+        unsafe {
+            helpers::generated::bpf_l3_csum_replace(
+                self.0,
+                checksum as u32,
+                u64::from(from),
+                u64::from(to),
+                4,
+            ) == 0
+        }
+    }
+
+    /// Mends a checksum of the transport header; of a field of `size` bytes, in the pseudo-header
+    /// or in what follows it.
+    #[inline(always)]
+    pub fn mend_transport(
+        &self,
+        checksum: usize,
+        (from, to): (u32, u32),
+        size: u64,
+        is_pseudo: bool,
+    ) -> bool {
+        let pseudo = if is_pseudo { u64::from(BPF_F_PSEUDO_HDR) } else { 0 };
+        // SAFETY: no address in the packet is kept across this.
+        unsafe {
+            helpers::generated::bpf_l4_csum_replace(
+                self.0,
+                checksum as u32,
+                u64::from(from),
+                u64::from(to),
+                size | pseudo,
+            ) == 0
+        }
+    }
+
+    /// Cuts the packet off behind `length` bytes.
+    #[inline(always)]
+    pub fn truncate(&self, length: usize) -> bool {
+        // SAFETY: no address in the packet is kept across this.
+        unsafe { helpers::generated::bpf_skb_change_tail(self.0, length as u32, 0) == 0 }
+    }
+
+    /// Makes room in front of it.
+    #[inline(always)]
+    pub fn prepend(&self, length: usize) -> bool {
+        // SAFETY: no address in the packet is kept across this.
+        unsafe { helpers::generated::bpf_skb_change_head(self.0, length as u32, 0) == 0 }
+    }
+
+    #[inline(always)]
+    pub fn is_super(&self) -> bool {
+        field!(self, gso_size) != 0
+    }
+
     #[inline(always)]
     pub fn set_priority(&self, priority: u32) {
-        // Volatile: LLVM would join it with a neighbouring store, and the verifier refuses that.
-        // SAFETY: a field that programs may write.
-        unsafe { (&raw mut (*self.0).priority).write_volatile(priority) };
+        set_field!(self, priority, priority);
     }
 
     /// Made here, not forwarded.
     #[inline(always)]
     pub fn is_from_this_host(&self) -> bool {
-        // SAFETY: as in `read`.
-        unsafe { (*self.0).ingress_ifindex == 0 }
+        field!(self, ingress_ifindex) == 0
     }
 
     /// Whether the routing table would keep it here.
     #[inline(always)]
-    pub fn is_for_this_host(&self, ethernet: &Ethernet) -> Option<bool> {
+    pub fn is_for_this_host(&self, headers: &Headers) -> bool {
         // SAFETY: all zeroes are a value of this plain structure.
         let mut query: bpf_fib_lookup = unsafe { mem::zeroed() };
-        // SAFETY: as in `read`.
-        query.ifindex = unsafe { (*self.0).ifindex };
-        match ethernet.network {
+        query.ifindex = field!(self, ifindex) as u32;
+        let (Address(from), Address(to)) = (headers.from, headers.to);
+        match headers.network {
             Network::V4 => {
                 query.family = AF_INET;
-                query.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(self.read(ethernet.at + 12)?);
-                query.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(self.read(ethernet.at + 16)?);
+                query.__bindgen_anon_3.ipv4_src = headers.from.low();
+                query.__bindgen_anon_4.ipv4_dst = headers.to.low();
             }
             Network::V6 => {
                 query.family = AF_INET6;
-                query.__bindgen_anon_3.ipv6_src = self.address(ethernet.at + 8)?;
-                query.__bindgen_anon_4.ipv6_dst = self.address(ethernet.at + 24)?;
+                query.__bindgen_anon_3.ipv6_src = from;
+                query.__bindgen_anon_4.ipv6_dst = to;
             }
-            Network::Other => return None,
+            Network::Arp | Network::Other => return false,
         }
         // SAFETY: the helper is told the structure's true size.
         let found = unsafe {
@@ -155,21 +335,43 @@ impl Packet {
                 0,
             )
         };
-        Some(
-            found == i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
-                || found == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED),
-        )
+        found == i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
+            || found == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED)
     }
+}
 
-    #[inline(always)]
-    fn address(&self, at: usize) -> Option<[u32; 4]> {
-        Some([
-            u32::from_ne_bytes(self.read(at)?),
-            u32::from_ne_bytes(self.read(at + 4)?),
-            u32::from_ne_bytes(self.read(at + 8)?),
-            u32::from_ne_bytes(self.read(at + 12)?),
-        ])
+/// What packets on an interface look like. The programs are told when they are loaded.
+#[derive(Clone, Copy)]
+pub enum Link {
+    Ethernet,
+    Bare,
+}
+
+// Functions of their own, so that there are registers enough. A number is returned, since the
+// verifier follows it.
+#[inline(never)]
+fn read_headers(packet: &Packet, link: Link, memory: &mut MaybeUninit<Headers>) -> u64 {
+    put(read(packet, link, false), memory)
+}
+
+#[inline(never)]
+fn read_whole_headers(packet: &Packet, link: Link, memory: &mut MaybeUninit<Headers>) -> u64 {
+    put(read(packet, link, true), memory)
+}
+
+#[inline(always)]
+fn read(packet: &Packet, link: Link, is_whole: bool) -> Option<Headers> {
+    match link {
+        Link::Ethernet => Headers::ethernet(packet, is_whole),
+        Link::Bare => Headers::bare(packet, is_whole),
     }
+}
+
+#[inline(always)]
+fn put(headers: Option<Headers>, memory: &mut MaybeUninit<Headers>) -> u64 {
+    let Some(headers) = headers else { return 0 };
+    memory.write(headers);
+    1
 }
 
 #[inline(always)]
@@ -180,6 +382,11 @@ pub fn now() -> u64 {
 
 /// Ethernet with two tags, IPv6 with a hop-by-hop header, TCP.
 const HEADERS_MAX: u32 = 128;
+
+const OFFSET_MAX: usize = 4_095;
+
+/// Its clock is `CLOCK_MONOTONIC`.
+const BPF_SKB_TSTAMP_DELIVERY_MONO: u32 = 1;
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;

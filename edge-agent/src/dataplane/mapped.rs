@@ -62,6 +62,10 @@ impl Mapped {
         self.slots
     }
 
+    pub(super) fn load_one(&self, slot: Slot, word: usize) -> Result<u64, DataplaneError> {
+        Ok(self.entry(slot)?.get(word).map_or(0, |word| word.load(Ordering::Relaxed)))
+    }
+
     pub(super) fn load<const N: usize>(
         &self,
         slot: Slot,
@@ -103,6 +107,46 @@ impl MappedMut {
     pub(super) fn store(&mut self, slot: Slot, words: &[u64]) -> Result<(), DataplaneError> {
         for (to, &word) in self.0.entry(slot)?.iter().zip(words) {
             to.store(word, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl MappedMut {
+    pub(super) fn store_one(
+        &mut self,
+        slot: Slot,
+        word: usize,
+        value: u64,
+    ) -> Result<(), DataplaneError> {
+        if let Some(word) = self.0.entry(slot)?.get(word) {
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Beside the programs, which count there, too.
+    pub(super) fn add(
+        &mut self,
+        slot: Slot,
+        word: usize,
+        value: u64,
+    ) -> Result<(), DataplaneError> {
+        if let Some(word) = self.0.entry(slot)?.get(word) {
+            word.fetch_add(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Beside the programs, which set others.
+    pub(super) fn clear_bits(
+        &mut self,
+        slot: Slot,
+        word: usize,
+        bits: u64,
+    ) -> Result<(), DataplaneError> {
+        if let Some(word) = self.0.entry(slot)?.get(word) {
+            word.fetch_and(!bits, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dataplane, DataplaneError, Entry, Reading, Slot};
+use super::{
+    Account, AccountNumber, Charge, Dataplane, DataplaneError, Entry, Garden, Reading, Rtt, Slot,
+};
 
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -12,11 +14,31 @@ pub struct Memory {
 const SLOTS: u32 = 131_072;
 
 impl Dataplane for Memory {
+    fn set_accounts(&mut self, _accounts: &[Account]) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+
+    fn charges(&self, accounts: &[(AccountNumber, u128)]) -> Result<Vec<Charge>, DataplaneError> {
+        Ok(vec![Charge::default(); accounts.len()])
+    }
+
+    fn set_garden(&mut self, _garden: &Garden) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+
+    fn set_busy(&mut self, _sessions: u32) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+
+    fn rtts(&self, slots: &[Slot]) -> Result<Vec<Rtt>, DataplaneError> {
+        Ok(vec![Rtt::default(); slots.len()])
+    }
+
     fn install(&mut self, entry: &Entry) -> Result<(), DataplaneError> {
         if entry.slot.0 >= SLOTS {
             return Err(DataplaneError::NoSuchSlot(entry.slot, SLOTS));
         }
-        self.entries.insert(entry.slot, *entry);
+        self.entries.insert(entry.slot, entry.clone());
         Ok(())
     }
 
@@ -32,7 +54,7 @@ impl Dataplane for Memory {
     }
 
     fn observe(&self) -> Result<Vec<Entry>, DataplaneError> {
-        Ok(self.entries.values().copied().collect())
+        Ok(self.entries.values().cloned().collect())
     }
 
     fn slots(&self) -> u32 {

@@ -1,6 +1,9 @@
 //! As much of rtnetlink as queues need: messages by hand, many in one call.
 
-use std::{io, iter};
+use std::{
+    io, iter,
+    os::fd::{AsFd as _, BorrowedFd},
+};
 
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -25,6 +28,30 @@ impl Netlink {
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         Ok(Self { socket, sequence: 0 })
+    }
+
+    /// One that is told of neighbours.
+    pub(super) fn neighbours() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.add_membership(RTNLGRP_NEIGH)?;
+        socket.set_non_blocking(true)?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// What has been told since; nothing if nothing was.
+    pub(super) fn told(&self) -> io::Result<Vec<Answer>> {
+        match self.receive() {
+            Ok(messages) => {
+                Ok(messages.into_iter().map(|message| (message.kind, message.payload)).collect())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Sends all, waits until the kernel has done all, and returns the first error.
@@ -61,6 +88,7 @@ impl Netlink {
         }
     }
 
+    /// About an interface.
     pub(super) fn link(&mut self, index: u32) -> io::Result<Link> {
         let answers = self.dump(Request::new(GETLINK, 0, &ifinfomsg(0)))?;
         answers
@@ -203,9 +231,14 @@ const fn aligned(length: usize) -> usize {
 
 /// `NLM_F_CREATE`: make what is not there.
 pub(super) const CREATE: u16 = 0x400;
+/// `NLM_F_EXCL`: but only then.
+pub(super) const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_REPLACE`: put it in the place of what is there.
 pub(super) const REPLACE: u16 = 0x100;
 
+/// `RTM_NEWNEIGH`.
+pub(super) const NEWNEIGH: u16 = 28;
+const RTNLGRP_NEIGH: u32 = 3;
 /// `RTM_NEWLINK`.
 pub(super) const NEWLINK: u16 = 16;
 /// `RTM_GETLINK`.
@@ -213,6 +246,8 @@ const GETLINK: u16 = 18;
 pub(super) const IFLA_TXQLEN: u16 = 13;
 /// `ARPHRD_ETHER`.
 pub(super) const ETHERNET: u16 = 1;
+/// `ARPHRD_PPP`, `ARPHRD_RAWIP`, `ARPHRD_NONE`: IP and nothing around it.
+pub(super) const BARE: [u16; 3] = [512, 519, 0xfffe];
 const IFINFOMSG: usize = 16;
 
 const NLM_F_REQUEST: u16 = 1;

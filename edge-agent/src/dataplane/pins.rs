@@ -1,18 +1,14 @@
 //! Where maps and links outlive the process: a folder on a BPF file system.
 //!
-//! `PINS/v1/map-NAME` and `PINS/v1/link-INTERFACE-up|down`. The number is the layout of the maps:
-//! another layout never opens these, it removes them once it has taken over.
+//! `PINS/v2/map-NAME` and `PINS/v2/link-INTERFACE-up|down`. The number is the layout of the maps:
+//! another layout never opens these; it takes over what is in them, and then removes them.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use aya::programs::{
-    LinkOrder, SchedClassifier, TcAttachType,
-    links::{FdLink, LinkError, PinnedLink},
-    tc::TcAttachOptions,
-};
+use aya::programs::links::{LinkError, PinnedLink};
 use ebpf::layout::{Direction, LAYOUT};
 use nix::{
     mount::{MsFlags, mount},
@@ -51,7 +47,7 @@ impl Pins {
         self.folder.join(format!("map-{name}"))
     }
 
-    fn link(&self, interface: &str, direction: Direction) -> PathBuf {
+    pub(super) fn link(&self, interface: &str, direction: Direction) -> PathBuf {
         let way = match direction {
             Direction::Down => "down",
             Direction::Up => "up",
@@ -59,42 +55,30 @@ impl Pins {
         self.folder.join(format!("link-{interface}-{way}"))
     }
 
-    /// Attaches the program, in the place of the one that a process before has left there: no
-    /// packet passes between the two.
-    pub(super) fn attach(
+    /// The pins of another layout, if there are any.
+    pub(super) fn of_layout(&self, layout: u32) -> Option<Self> {
+        let folder = self.root.join(format!("v{layout}"));
+        folder.is_dir().then(|| Self { root: self.root.clone(), folder })
+    }
+
+    /// Puts a link of another layout here: the interface keeps it, and it gets our program.
+    pub(super) fn inherit(
         &self,
-        program: &mut SchedClassifier,
+        from: &Self,
         interface: &str,
         direction: Direction,
     ) -> Result<(), DataplaneError> {
-        let path = self.link(interface, direction);
-        let attempt = || format!("attach the program of {}", path.display());
-        if let Some(pinned) = open_link(&path).within(attempt)? {
-            let link = FdLink::from(pinned).try_into().within(attempt)?;
-            match program.attach_to_link(link) {
-                // Dropping the link leaves the pin, and the pin keeps it attached.
-                Ok(link) => return program.take_link(link).map(drop).within(attempt),
-                // The interface it was attached to is gone; this one has only the same name.
-                Err(error) => {
-                    tracing::info!("{} is stale: {error}", path.display());
-                    fs::remove_file(&path).within(attempt)?;
-                }
-            }
+        let (from, to) = (from.link(interface, direction), self.link(interface, direction));
+        if !from.exists() || to.exists() {
+            return Ok(());
         }
-        let side = match direction {
-            Direction::Down => TcAttachType::Egress,
-            Direction::Up => TcAttachType::Ingress,
-        };
-        let order = TcAttachOptions::TcxOrder(LinkOrder::default());
-        let link = program.attach_with_options(interface, side, order).within(attempt)?;
-        let link = program.take_link(link).within(attempt)?;
-        let link: FdLink = link.try_into().within(attempt)?;
-        link.pin(&path).map(drop).within(attempt)
+        fs::rename(&from, &to).within(|| format!("move {} to {}", from.display(), to.display()))
     }
 
     /// Detaches from interfaces that are not in `kept`, and removes what other layouts have left.
     pub(super) fn sweep(&self, kept: &[String]) -> Result<(), DataplaneError> {
-        for (name, path) in entries(&self.folder)? {
+        let own = if self.folder.is_dir() { entries(&self.folder)? } else { Vec::new() };
+        for (name, path) in own {
             let interface = name
                 .strip_prefix("link-")
                 .and_then(|rest| rest.strip_suffix("-up").or(rest.strip_suffix("-down")));
@@ -114,8 +98,11 @@ impl Pins {
     /// Detaches everywhere, then forgets the maps.
     pub(super) fn remove(&self) -> Result<(), DataplaneError> {
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed.within(|| format!("remove {}", self.folder.display()))?,
+        }
+        if self.root.is_dir() {
+            self.sweep(&[])?;
         }
         // It may have been made for us alone, or be one that everybody uses.
         if let Err(error) = fs::remove_dir(&self.root) {
@@ -125,7 +112,7 @@ impl Pins {
     }
 }
 
-fn open_link(path: &Path) -> Result<Option<PinnedLink>, LinkError> {
+pub(super) fn open_link(path: &Path) -> Result<Option<PinnedLink>, LinkError> {
     match PinnedLink::from_pin(path) {
         Ok(link) => Ok(Some(link)),
         Err(LinkError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {

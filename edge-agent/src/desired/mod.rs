@@ -8,7 +8,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use arc_swap::ArcSwap;
 use shared::{
     net::Mac,
-    wire::latest::desired::{Desired, Nas, Subscriber},
+    rate::Shape,
+    wire::latest::desired::{Desired, Garden, Nas, Subscriber},
 };
 
 pub mod disk;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     by_mac: HashMap<Mac, Arc<Subscriber>>,
     counts_devices: bool,
     realms: Vec<String>,
+    site: Option<Shape>,
+    garden: Garden,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +49,10 @@ pub enum Contradiction {
     TooLong { username: String, key: &'static str, most: usize },
     #[error("realms: `{0}` should be a name without space, @ and \\")]
     Realm(String),
+    #[error("garden.names: `{0}` should be a name like example.org; what is below it goes with it")]
+    GardenName(String),
+    #[error("subscriber `{0}`: steps should go up, each with more after_bytes than the one before")]
+    Steps(String),
     #[error("subscriber `{0}`: nt_hash should be 32 hexadecimal digits")]
     NtHash(String),
 }
@@ -113,7 +120,40 @@ impl Snapshot {
         if let Some(realm) = realms.iter().find(|realm| !is_realm(realm)) {
             return Err(Contradiction::Realm(realm.clone()));
         }
-        Ok(Self { revision: desired.revision, nas, by_username, by_mac, counts_devices, realms })
+        let garden = desired.garden;
+        for name in &garden.names {
+            let fits = !name.is_empty() && name.len() <= NAME_LEN_MAX && name.contains('.');
+            if !fits
+                || name.contains(|letter: char| letter.is_whitespace() || "*/:@".contains(letter))
+            {
+                return Err(Contradiction::GardenName(name.clone()));
+            }
+        }
+        for subscriber in by_username.values() {
+            if !subscriber.steps.is_sorted_by(|one, next| one.after_bytes < next.after_bytes) {
+                return Err(Contradiction::Steps(subscriber.username.clone()));
+            }
+        }
+        Ok(Self {
+            revision: desired.revision,
+            nas,
+            by_username,
+            by_mac,
+            counts_devices,
+            realms,
+            site: desired.site,
+            garden,
+        })
+    }
+
+    /// What all sessions together may move.
+    pub const fn site(&self) -> Option<Shape> {
+        self.site
+    }
+
+    /// What is open to everybody.
+    pub const fn garden(&self) -> &Garden {
+        &self.garden
     }
 
     /// The NAS that a packet from `address` belongs to: the longest prefix that contains it.
@@ -168,6 +208,9 @@ fn check_lengths(subscriber: &Subscriber) -> Result<(), Contradiction> {
 
 /// It stands inside a vendor's attribute, behind the longest of the prefixes there.
 const POLICY_LEN_MAX: usize = 200;
+
+/// RFC 1035 §2.3.4.
+const NAME_LEN_MAX: usize = 253;
 
 /// `user@realm` (RFC 7542) or `REALM\user` (Windows) with a realm of ours.
 fn without_realm<'a>(identity: &'a str, realms: &[String]) -> Option<&'a str> {

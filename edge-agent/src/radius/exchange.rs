@@ -104,14 +104,19 @@ impl Exchange {
         }
         let auth::Accept { subscriber, mac, by } = accept;
         let client = Arc::clone(&self.client);
-        let device = match (client.nas.enforce, mac) {
-            (Enforce::Nas, _) => None,
-            (Enforce::Edge, None) => {
+        let has_address =
+            self.given.or(subscriber.static_ip).is_some() || subscriber.delegated_prefix.is_some();
+        let device = match client.nas.enforce {
+            Enforce::Nas => None,
+            // Told by its device, or else by what it sends from.
+            Enforce::Edge if mac.is_some() || has_address => {
+                Some((mac, SessionId::from_uuid(Uuid::now_v7())))
+            }
+            Enforce::Edge => {
                 let source = self.to.peer.ip().to_canonical();
                 self.port.tally().without_mac(Instant::now(), source, &client.named.name);
                 None
             }
-            (Enforce::Edge, Some(mac)) => Some((mac, SessionId::from_uuid(Uuid::now_v7()))),
         };
         let session = device.map(|(_, session)| session);
         let write = |reply: &mut Writer<'_>| {

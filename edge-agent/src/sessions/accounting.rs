@@ -19,6 +19,7 @@ use super::{
     limits,
     metering::{NasMeter, Told},
     session::{AcctKey, Limits, Meter},
+    slow,
 };
 
 impl Sessions {
@@ -251,7 +252,10 @@ impl Sessions {
             place: record.place.clone(),
             meter: Meter::Nas(meter),
             shape,
+            slow: subscriber.map_or(shape, slow),
             class: subscriber.map(|subscriber| subscriber.class).unwrap_or_default(),
+            account: None,
+            prefixes: Vec::new(),
             started_at_ms,
             revision: 0,
             limits,

@@ -58,8 +58,8 @@ impl Sessions {
         session.limits.session_seconds = session_seconds.or(session.limits.session_seconds);
         session.limits.idle_seconds = idle_seconds.or(session.limits.idle_seconds);
         decision.started(now_ms, session);
-        if let Some(entry) = session.entry() {
-            decision.acts.push(Act::Install(entry, None));
+        if let Some(entry) = session.entry(self.boot_ms) {
+            decision.acts.push(Act::Install(Box::new(entry), None));
         }
     }
 }

@@ -20,12 +20,12 @@ use shared::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Act, Ask, Decision, Kept, Pace, Session, Sessions,
+    Act, Ask, Decision, Held, Kept, Pace, Session, Sessions,
     event::{AskId, Event, NasAnswer},
     leases::Leases,
 };
 use crate::{
-    dataplane::{Dataplane, DataplaneError, Entry, Reading, Slot},
+    dataplane::{Dataplane, DataplaneError, Entry, Garden, Reading, Slot, bpf::monotonic_ns},
     journal::{Journal, JournalError},
 };
 
@@ -58,6 +58,8 @@ pub struct Desk {
     /// Questions that could not be asked.
     unasked: Vec<AskId>,
     next_round: Instant,
+    /// What each session had moved in the last round.
+    moved: HashMap<SessionId, u64>,
 }
 
 /// To those who are told what has become of sessions.
@@ -67,6 +69,8 @@ pub struct Ways {
     /// To those who ask NASes.
     pub asks: mpsc::Sender<Ask>,
     pub leases: Arc<Leases>,
+    /// What is for everybody, by this host's settings.
+    pub base: Garden,
 }
 
 impl Desk {
@@ -78,15 +82,16 @@ impl Desk {
         pace: Pace,
         ways: Ways,
     ) -> Result<Self, DeskError> {
-        let rows = journal.sessions()?;
-        let rows = rows.into_iter().filter_map(|(id, row)| {
-            let kept = Session::from_row(&row);
-            if kept.is_none() {
-                tracing::error!(session = %id, "the row of session {id} cannot be read: dropped");
+        let (mut rows, mut accounts) = (Vec::new(), Vec::new());
+        for (id, row) in journal.sessions()? {
+            match (Session::from_row(&row), Held::from_row(&row)) {
+                (Some(kept), _) => rows.push(kept),
+                (None, Some(held)) => accounts.push(held),
+                (None, None) => {
+                    tracing::error!(session = %id, "the row of session {id} cannot be read: dropped");
+                }
             }
-            kept
-        });
-        let mut rows: Vec<Kept> = rows.collect();
+        }
         catch_up(&journal, &mut rows, pace)?;
         let observed = dataplane.observe()?;
         let is_live = |entry: &Entry| {
@@ -101,8 +106,13 @@ impl Desk {
             dataplane.remove(&strangers)?;
         }
         let now_ms = now_ms();
-        let (sessions, mut decision) =
-            Sessions::restore(rows, &observed, dataplane.slots(), pace, now_ms);
+        let (sessions, mut decision) = Sessions::restore(
+            (rows, accounts),
+            &observed,
+            dataplane.slots(),
+            pace,
+            (now_ms, boot_ms()),
+        );
         let started = journal::EdgeStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             birth: journal.birth(),
@@ -111,8 +121,8 @@ impl Desk {
         decision.record(now_ms, journal::Event::EdgeStarted(started));
         tracing::info!(sessions = sessions.len(), "sessions are taken over");
         let next_round = next_round();
-        let unasked = Vec::new();
-        let mut desk = Self { journal, dataplane, sessions, ways, unasked, next_round };
+        let (unasked, moved) = (Vec::new(), HashMap::new());
+        let mut desk = Self { journal, dataplane, sessions, ways, unasked, next_round, moved };
         desk.carry_out(decision, now_ms)?;
         Ok(desk)
     }
@@ -154,8 +164,12 @@ impl Desk {
         }
         if now() >= self.next_round {
             self.next_round = next_round();
+            self.sessions.set_boot(boot_ms());
             let readings = self.readings()?;
-            self.sessions.tick(&readings, now_ms, &mut decision);
+            let charges = self.dataplane.charges(&self.sessions.accounts())?;
+            self.sessions.tick(&readings, &charges, now_ms, &mut decision);
+            self.share(&readings)?;
+            self.look_at_interfaces();
             self.export();
         }
         self.carry_out(decision, now_ms)?;
@@ -175,6 +189,10 @@ impl Desk {
             }
             Event::AuthFailure(failure) => self.sessions.auth_failure(failure),
             Event::Desired(snapshot, applied) => {
+                // Other terms of an account begin at what it has charged by now.
+                let charges = self.dataplane.charges(&self.sessions.accounts())?;
+                self.sessions.charged(&charges, now_ms, decision);
+                self.dataplane.set_garden(&self.ways.base.with(&snapshot))?;
                 self.sessions.desired(&snapshot, now_ms, decision);
                 decision.acts.extend(applied.map(Act::Applied));
             }
@@ -186,6 +204,11 @@ impl Desk {
             }
             Event::Authorise(asked, verdict) => {
                 self.sessions.authorise(&asked, verdict, now_ms, decision);
+            }
+            // Its counters say what it was, with all others'.
+            Event::Kernel => self.next_round = now(),
+            Event::Neighbour { mac, ip } => {
+                self.sessions.neighbour(mac, ip, now_ms, decision);
             }
             Event::Acked(next_seq) => {
                 self.journal.acknowledged(next_seq, now_ms.saturating_sub(KEEP_MS))?;
@@ -208,6 +231,37 @@ impl Desk {
         }
     }
 
+    /// Of the site's rate, each session that moves something has its part.
+    fn share(&mut self, readings: &[(SessionId, Reading)]) -> Result<(), DeskError> {
+        let mut busy = 0;
+        let mut moved = HashMap::with_capacity(readings.len());
+        for (id, reading) in readings {
+            let now = reading.passed.total_bytes() + reading.dropped.total_bytes();
+            let before = self.moved.get(id).copied().unwrap_or_default();
+            busy += u32::from(now.saturating_sub(before) >= BUSY_BYTES);
+            moved.insert(*id, now);
+        }
+        self.moved = moved;
+        Ok(self.dataplane.set_busy(busy)?)
+    }
+
+    /// One that was taken away and has come back, as Wi-Fi does, is taken up again.
+    fn look_at_interfaces(&mut self) {
+        match self.dataplane.reattach() {
+            Ok(back) => {
+                for interface in back {
+                    tracing::info!(
+                        interface,
+                        "{interface} has come back: metered and shaped again"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "an interface cannot be taken up again");
+            }
+        }
+    }
+
     fn readings(&self) -> Result<Vec<(SessionId, Reading)>, DeskError> {
         let metered = self.sessions.metered();
         let slots: Vec<Slot> = metered.iter().map(|(_, slot)| *slot).collect();
@@ -225,6 +279,11 @@ impl Desk {
         let leases = std::mem::take(&mut decision.leases);
         if !leases.is_empty() {
             self.ways.leases.apply(leases, now());
+        }
+        if !decision.accounts.is_empty()
+            && let Err(error) = self.dataplane.set_accounts(&decision.accounts)
+        {
+            tracing::error!(error = %Chain(&error), "accounts are not in the data plane");
         }
         let together = self.install_together(&decision.acts);
         for act in decision.acts {
@@ -269,7 +328,7 @@ impl Desk {
         let entries: Vec<Entry> = acts
             .iter()
             .filter_map(|act| match act {
-                Act::Install(entry, _) => Some(*entry),
+                Act::Install(entry, _) => Some(Entry::clone(entry)),
                 Act::Reply(_)
                 | Act::Ask(_)
                 | Act::Authorised(..)
@@ -290,6 +349,10 @@ impl Desk {
         let mut last =
             if installed.is_empty() { Vec::new() } else { self.dataplane.remove(&installed)? }
                 .into_iter();
+        if !installed.is_empty() {
+            let charges = self.dataplane.charges(&self.sessions.accounts())?;
+            self.sessions.charged(&charges, now_ms, decision);
+        }
         for ((id, cause), slot) in closing.into_iter().zip(slots) {
             let reading = slot.and_then(|_| last.next()).unwrap_or_default();
             self.sessions.closed(id, reading, cause, now_ms, decision);
@@ -302,7 +365,8 @@ impl Desk {
         let now_ms = now_ms();
         let mut decision = Decision::default();
         let readings = self.readings()?;
-        self.sessions.tick(&readings, now_ms, &mut decision);
+        let charges = self.dataplane.charges(&self.sessions.accounts())?;
+        self.sessions.tick(&readings, &charges, now_ms, &mut decision);
         self.sessions.report(now_ms, &mut decision);
         self.carry_out(decision, now_ms)
     }
@@ -338,6 +402,14 @@ fn now() -> Instant {
 fn next_round() -> Instant {
     now() + ROUND
 }
+
+/// When the data plane's clock began, by the wall clock.
+fn boot_ms() -> u64 {
+    now_ms().saturating_sub(monotonic_ns() / 1_000_000)
+}
+
+/// Moved in a round, by somebody who is doing something.
+const BUSY_BYTES: u64 = 10_000;
 
 /// The wall clock, milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {

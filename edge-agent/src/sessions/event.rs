@@ -21,6 +21,8 @@ use crate::{
     desired::Snapshot,
 };
 
+use super::Limits;
+
 #[derive(Debug)]
 pub enum Event {
     /// RADIUS: accepted at a NAS whose traffic passes this host. The ticket sends the
@@ -38,6 +40,10 @@ pub enum Event {
     Answered(AskId, NasAnswer),
     /// Dynamic authorisation: somebody wants a session of ours ended or changed.
     Authorise(Box<Authorise>, Verdict),
+    /// Data plane: something has happened to a session or an account.
+    Kernel,
+    /// Kernel: a device has this address now.
+    Neighbour { mac: Mac, ip: IpAddr },
     /// Uplink: everything before this sequence number is committed at the controller.
     Acked(u64),
     /// Metrics and command line: what is there now.
@@ -183,7 +189,8 @@ impl Place {
 pub struct Open {
     /// Made by the RADIUS thread; it is in the Accept's Class attribute as 16 octets.
     pub session: SessionId,
-    pub mac: Mac,
+    /// Without one, the session is told by its addresses.
+    pub mac: Option<Mac>,
     pub subscriber: Arc<Subscriber>,
     pub nas: NasRef,
     /// Framed-IP-Address of the request or the subscriber's static address.
@@ -254,6 +261,9 @@ pub struct Listed {
     pub class: Class,
     pub shape: Shape,
     pub started_at_ms: u64,
+    pub limits: Limits,
+    /// What is left of the subscriber's data; `None` without a quota.
+    pub left_bytes: Option<u64>,
     /// Since the session started; for a session of a NAS, what that NAS last said.
     pub reading: Reading,
 }

@@ -14,21 +14,22 @@ use std::{
 
 use shared::{
     id::SessionId,
-    net::Mac,
+    net::{Mac, Prefix},
     octets::Counters,
     wire::latest::{
         command::Effect,
-        desired::{Nas, Subscriber},
+        desired::Nas,
         journal::{self, Record},
     },
 };
 
 use crate::{
-    dataplane::{Entry, Reading, Slot},
+    dataplane::{Account, Entry, Reading, Slot},
     journal::Row,
 };
 
 mod accounting;
+mod accounts;
 mod asks;
 mod authorise;
 pub mod desk;
@@ -36,14 +37,19 @@ pub mod event;
 mod failures;
 mod forgotten;
 pub mod leases;
+mod list;
 mod metering;
+mod round;
 mod session;
 mod slots;
+mod terms;
 mod wanted;
 
+use accounts::Accounts;
+pub use accounts::Held;
 use asks::Asks;
 pub use asks::{Ask, Want};
-use event::{Listed, Open, Ticket};
+use event::{Open, Ticket};
 use failures::Failures;
 use forgotten::{Gone, Ports};
 pub use leases::{Device, LEASE, Lease};
@@ -51,6 +57,7 @@ pub use metering::NasMeter;
 use radius::dynauth::ErrorCause;
 pub use session::{AcctKey, Cause, Kept, Limits, Meter, Session};
 use slots::Slots;
+use terms::{limits, own_prefixes, slow};
 
 #[derive(Debug)]
 pub struct Sessions {
@@ -64,6 +71,9 @@ pub struct Sessions {
     /// By name, as they are wanted now.
     nas: HashMap<String, Arc<Nas>>,
     slots: Slots,
+    accounts: Accounts,
+    /// When the data plane's clock began, by the wall clock.
+    boot_ms: u64,
     /// The data plane refused; every round tries again.
     behind: BTreeSet<SessionId>,
     failures: Failures,
@@ -89,6 +99,8 @@ pub struct Decision {
     closing: HashSet<SessionId>,
     pub records: Vec<Record>,
     pub rows: Vec<Row>,
+    /// Bring the data plane's accounts to this, before the acts.
+    pub accounts: Vec<Account>,
     /// Only when all of the above is done.
     pub acts: Vec<Act>,
     /// Who is on-line with which device, for those who count devices.
@@ -98,7 +110,7 @@ pub struct Decision {
 #[derive(Debug)]
 pub enum Act {
     /// Bring the data plane to this, then answer.
-    Install(Entry, Option<Ticket>),
+    Install(Box<Entry>, Option<Ticket>),
     Reply(Ticket),
     /// Ask a NAS, and come back with [`Sessions::answered`].
     Ask(Box<Ask>),
@@ -137,11 +149,11 @@ impl Sessions {
     /// Takes over what a process before this one left: `rows` from beside the journal, `observed`
     /// from the data plane. What the decision asks for brings the data plane in line.
     pub fn restore(
-        rows: impl IntoIterator<Item = Kept>,
+        (rows, accounts): (impl IntoIterator<Item = Kept>, Vec<Held>),
         observed: &[Entry],
         slots: u32,
         pace: Pace,
-        now_ms: u64,
+        (now_ms, boot_ms): (u64, u64),
     ) -> (Self, Decision) {
         let mut decision = Decision::default();
         let kept: HashMap<SessionId, Slot> =
@@ -155,6 +167,8 @@ impl Sessions {
             asks: Asks::default(),
             nas: HashMap::new(),
             slots: Slots::new(0, []),
+            accounts: Accounts::new(slots, accounts),
+            boot_ms,
             behind: BTreeSet::new(),
             failures: Failures::default(),
             pace,
@@ -179,9 +193,14 @@ impl Sessions {
                     decision.put(&session);
                 }
             }
-            if let Some(entry) = session.entry() {
-                decision.acts.push(Act::Install(entry, None));
-                sessions.by_mac.insert(entry.mac, session.id);
+            if session.account.is_some() {
+                session.account = sessions.accounts.stays(&session.username).map(|it| it.0);
+            }
+            if let Some(entry) = session.entry(boot_ms) {
+                if let Some(mac) = entry.mac {
+                    sessions.by_mac.insert(mac, session.id);
+                }
+                decision.acts.push(Act::Install(Box::new(entry), None));
             }
             if let Some(key) = session.acct_key() {
                 sessions.by_acct.insert(key, session.id);
@@ -189,6 +208,10 @@ impl Sessions {
             sessions.ports.arrive(&session);
             sessions.live.insert(session.id, session);
         }
+        sessions.accounts.sweep();
+        decision.accounts.extend(
+            sessions.live.values().filter_map(|it| sessions.accounts.account(&it.username)),
+        );
         sessions.slots = Slots::new(slots, sessions.live.values().filter_map(Session::slot));
         (sessions, decision)
     }
@@ -213,34 +236,52 @@ impl Sessions {
 
     /// A device was accepted. A session that it had ends: the new one is under the new terms.
     pub fn open(&mut self, open: Open, ticket: Ticket, now_ms: u64, decision: &mut Decision) {
-        if let Some(&old) = self.by_mac.get(&open.mac) {
+        let prefixes =
+            own_prefixes(&open.subscriber, open.mac.is_none().then_some(open.ip).flatten());
+        for old in self.before(open.mac, &prefixes) {
             if let Some(session) = self.live.get(&old).filter(|it| it.goes_on_with(&open)) {
-                decision.acts.extend(session.entry().map(|it| Act::Install(it, Some(ticket))));
+                let entry = session.entry(self.boot_ms).map(Box::new);
+                decision.acts.extend(entry.map(|it| Act::Install(it, Some(ticket))));
                 return;
             }
             decision.close(old, Cause::PORT_REINITIALIZED);
         }
+        if open.mac.is_none() && prefixes.is_empty() {
+            tracing::error!(
+                username = open.subscriber.username,
+                "a session that is neither a \
+                device's nor an address's cannot be metered here: it is not opened"
+            );
+            metrics::counter!("kennet_sessions_refused_total", "reason" => "nothing to tell it by")
+                .increment(1);
+            return;
+        }
         let Some(slot) = self.slots.take() else {
             // No reply: the NAS tries another server or later.
-            tracing::error!(mac = %open.mac, "no slot is free: the session is not opened");
+            tracing::error!(mac = ?open.mac, "no slot is free: the session is not opened");
             metrics::counter!("kennet_sessions_refused_total", "reason" => "slots").increment(1);
             return;
         };
         let subscriber = &open.subscriber;
+        let account = self.accounts.arrive(subscriber);
+        decision.accounts.extend(self.accounts.account(&subscriber.username));
         let session = Session {
             id: open.session,
             username: subscriber.username.clone(),
             subscriber: subscriber.id,
             subscription: subscriber.subscription,
             nas: open.nas,
-            mac: Some(open.mac),
+            mac: open.mac,
             ip: open.ip,
             acct_session_id: String::new(),
             acct_username: String::new(),
             place: open.place,
             meter: Meter::Kernel { slot, base: Counters::default(), installed: false },
             shape: subscriber.shape(),
+            slow: slow(subscriber),
             class: subscriber.class,
+            account: account.map(|number| number.0),
+            prefixes,
             started_at_ms: now_ms,
             revision: open.revision,
             limits: limits(subscriber),
@@ -260,78 +301,31 @@ impl Sessions {
         if subscriber.max_sessions.is_some() {
             decision.leases.extend(session.lease(None));
         }
-        if let Some(entry) = session.entry() {
-            decision.acts.push(Act::Install(entry, Some(ticket)));
+        if let Some(entry) = session.entry(self.boot_ms) {
+            decision.acts.push(Act::Install(Box::new(entry), Some(ticket)));
         }
-        self.by_mac.insert(open.mac, session.id);
+        if let Some(mac) = open.mac {
+            self.by_mac.insert(mac, session.id);
+        }
         self.live.insert(session.id, session);
+    }
+
+    /// Sessions that a new one takes the place of: of the same device, or of the same addresses.
+    fn before(&self, mac: Option<Mac>, prefixes: &[Prefix]) -> Vec<SessionId> {
+        if let Some(mac) = mac {
+            return self.by_mac.get(&mac).copied().into_iter().collect();
+        }
+        let same = |session: &&Session| {
+            session.is_metered_here()
+                && session.mac.is_none()
+                && session.prefixes.iter().any(|prefix| prefixes.contains(prefix))
+        };
+        self.live.values().filter(same).map(|session| session.id).collect()
     }
 
     /// Refused logins are counted and written down together, once a round.
     pub fn auth_failure(&mut self, failure: event::AuthFailure) {
         self.failures.count(failure);
-    }
-
-    /// A round: readings of the data plane, in any order; limits, reports, second tries.
-    pub fn tick(
-        &mut self,
-        readings: &[(SessionId, Reading)],
-        now_ms: u64,
-        decision: &mut Decision,
-    ) {
-        for (id, reading) in readings {
-            if let Some(session) = self.live.get_mut(id) {
-                session.observe(reading.passed, now_ms);
-            }
-        }
-        let exhausted: Vec<(SessionId, Cause)> = self
-            .live
-            .values()
-            .filter_map(|session| {
-                let cause = if session.is_metered_here() {
-                    session.exhausted(now_ms)
-                } else {
-                    session.overdue(now_ms).or(session.unwanted)
-                };
-                Some((session.id, cause?))
-            })
-            .collect();
-        for (id, cause) in exhausted {
-            self.end(id, cause, now_ms, decision);
-        }
-        self.silent(now_ms, decision);
-        self.settle(now_ms, decision);
-        if now_ms.saturating_sub(self.reported_at_ms) >= self.pace.report_ms {
-            self.report(now_ms, decision);
-        }
-        for id in &self.behind {
-            if let Some(entry) = self.live.get(id).and_then(Session::entry) {
-                decision.acts.push(Act::Install(entry, None));
-            }
-        }
-    }
-
-    /// Writes down what every session has moved since the last time.
-    pub fn report(&mut self, now_ms: u64, decision: &mut Decision) {
-        self.reported_at_ms = now_ms;
-        for session in self.live.values_mut() {
-            if session.counters != session.reported && !decision.is_closing(session.id) {
-                session.reported = session.counters;
-                decision.record(now_ms, journal::Event::Usage(session.usage()));
-                decision.put(session);
-            }
-        }
-        // A NAS's numbers are written down when they come. Once in a while the row says, too, how far
-        // they are: what a NAS says after a restart is then not taken for less.
-        for session in self.live.values_mut() {
-            if session.counters != session.kept && !session.is_metered_here() {
-                session.kept = session.counters;
-                decision.put(session);
-            }
-        }
-        for failures in self.failures.drain() {
-            decision.record(now_ms, journal::Event::AuthFailures(failures));
-        }
     }
 
     /// The data plane has let go of a session, or never had it: `reading` is its last.
@@ -357,6 +351,12 @@ impl Sessions {
             && self.by_acct.get(key) == Some(&id)
         {
             self.by_acct.remove(key);
+        }
+        if session.account.is_some() {
+            self.accounts.leave(&session.username);
+            if let Some(held) = self.accounts.get(&session.username) {
+                decision.rows.push(Row::Put { session: held.key(), body: held.to_row() });
+            }
         }
         self.ports.leave(&session);
         self.behind.remove(&id);
@@ -399,43 +399,6 @@ impl Sessions {
         if let Meter::Kernel { installed, .. } = &mut session.meter {
             *installed = true;
         }
-    }
-
-    /// For people; `readings` are the data plane's, now.
-    pub fn list(&mut self, readings: &[(SessionId, Reading)], now_ms: u64) -> Vec<Listed> {
-        let mut dropped = HashMap::new();
-        for (id, reading) in readings {
-            if let Some(session) = self.live.get_mut(id) {
-                session.observe(reading.passed, now_ms);
-                dropped.insert(*id, reading.dropped);
-            }
-        }
-        let listed = self.live.values().map(|session| Listed {
-            session: session.id,
-            username: session.username.clone(),
-            nas: Arc::clone(&session.nas.name),
-            mac: session.mac,
-            ip: session.ip,
-            slot: session.slot(),
-            class: session.class,
-            shape: session.shape,
-            started_at_ms: session.started_at_ms,
-            reading: Reading {
-                passed: session.counters,
-                dropped: dropped.get(&session.id).copied().unwrap_or_default(),
-            },
-        });
-        listed.collect()
-    }
-}
-
-fn limits(subscriber: &Subscriber) -> Limits {
-    let Subscriber { data_bytes, online_seconds, session_timeout, idle_timeout, .. } = subscriber;
-    let session_seconds = [*online_seconds, session_timeout.map(u64::from)];
-    Limits {
-        data_bytes: *data_bytes,
-        session_seconds: session_seconds.into_iter().flatten().min(),
-        idle_seconds: idle_timeout.map(u64::from),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use shared::{
     id::{NasId, SessionId, SubscriberId, SubscriptionId},
-    net::Mac,
+    net::{Mac, Prefix},
     octets::Counters,
     rate::Shape,
     wire::latest::{
@@ -19,7 +19,7 @@ use super::{
     event::{NasRef, Open, Place},
     metering::NasMeter,
 };
-use crate::dataplane::{Entry, Slot};
+use crate::dataplane::{AccountNumber, Entry, Slot};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -37,7 +37,13 @@ pub struct Session {
     pub place: Place,
     pub meter: Meter,
     pub shape: Shape,
+    /// In class throttled.
+    pub slow: Shape,
     pub class: Class,
+    /// What several devices of the subscriber share, in the kernel.
+    pub account: Option<u32>,
+    /// Addresses that are the subscriber's own.
+    pub prefixes: Vec<Prefix>,
     pub started_at_ms: u64,
     pub revision: u64,
     pub limits: Limits,
@@ -168,10 +174,30 @@ impl Session {
         }
     }
 
-    /// What the data plane has to hold for this session.
-    pub fn entry(&self) -> Option<Entry> {
-        let (slot, mac) = (self.slot()?, self.mac?);
-        Some(Entry { slot, session: self.id, mac, shape: self.shape, class: self.class })
+    /// What the data plane has to hold for this session; `boot_ms` is when its clock began.
+    pub fn entry(&self, boot_ms: u64) -> Option<Entry> {
+        let slot = self.slot()?;
+        let ends_ms = self
+            .limits
+            .session_seconds
+            .map(|limit| self.started_at_ms.saturating_add(limit.saturating_mul(1_000)));
+        let idle_ms = self
+            .limits
+            .idle_seconds
+            .map(|limit| u32::try_from(limit.saturating_mul(1_000)).unwrap_or(u32::MAX));
+        Some(Entry {
+            slot,
+            session: self.id,
+            mac: self.mac,
+            prefixes: self.prefixes.clone(),
+            is_bound: self.mac.is_some() && !self.prefixes.is_empty(),
+            shape: self.shape,
+            slow: self.slow,
+            class: self.class,
+            account: self.account.map(AccountNumber),
+            idle_ms,
+            until_ns: ends_ms.map(|ms| ms.saturating_sub(boot_ms).max(1) * 1_000_000),
+        })
     }
 
     /// Takes a reading of the kernel's counters.
@@ -207,9 +233,11 @@ impl Session {
     }
 
     /// Has a limit of the session itself been reached?
+    /// Data of a session that the kernel meters is its account's.
     pub fn exhausted(&self, now_ms: u64) -> Option<Cause> {
+        let limits = Limits { data_bytes: None, ..self.limits };
         let times = (self.started_at_ms, self.active_at_ms);
-        exhausted(self.limits, times, self.counters, now_ms)
+        exhausted(limits, times, self.counters, now_ms)
     }
 
     pub fn started(&self) -> SessionStarted {
@@ -328,6 +356,12 @@ struct Stored {
     counters: Counters,
     #[serde(default)]
     is_known: bool,
+    #[serde(default)]
+    slow: Option<Shape>,
+    #[serde(default)]
+    account: Option<u32>,
+    #[serde(default)]
+    prefixes: Vec<Prefix>,
     wanted: Option<(Shape, Limits)>,
     /// Acct-Terminate-Cause, and when.
     #[serde(default)]
@@ -366,6 +400,9 @@ impl From<&Session> for Stored {
             },
             counters: session.counters,
             is_known: session.is_known,
+            slow: Some(session.slow),
+            account: session.account,
+            prefixes: session.prefixes.clone(),
             wanted: Some(session.wanted),
             ended: None,
         }
@@ -390,7 +427,10 @@ impl From<Stored> for Session {
                 None => Meter::Nas(stored.nas_meter),
             },
             shape: stored.shape,
+            slow: stored.slow.unwrap_or(stored.shape),
             class: stored.class,
+            account: stored.account,
+            prefixes: stored.prefixes,
             started_at_ms: stored.started_at_ms,
             revision: stored.revision,
             limits: stored.limits,

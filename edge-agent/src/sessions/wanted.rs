@@ -1,13 +1,15 @@
 //! What is wanted of live sessions: the desired state, and single commands. Pure.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use shared::{
     id::SessionId,
     wire::latest::{command::Effect, desired::Class},
 };
 
-use super::{Act, Cause, Decision, LEASE, Sessions, Want, event, limits};
+use super::{
+    Act, Cause, Decision, LEASE, Session, Sessions, Want, event, limits, own_prefixes, slow,
+};
 use crate::desired::Snapshot;
 
 impl Sessions {
@@ -33,12 +35,29 @@ impl Sessions {
                 let lasting = (!is_metered_here).then_some(LEASE);
                 decision.leases.extend(session.lease(lasting));
             }
+            let account_before = session.account;
+            if session.account.is_some() {
+                if self.accounts.want(subscriber) {
+                    decision.accounts.extend(self.accounts.account(&session.username));
+                }
+            } else if is_metered_here {
+                // It needs one now.
+                session.account = self.accounts.arrive(subscriber).map(|number| number.0);
+                decision.accounts.extend(self.accounts.account(&session.username));
+            }
+            let has_account = session.account;
+            let own = (slow(subscriber), own_prefixes(subscriber, told_by(session)));
             let wanted = (subscriber.shape(), limits(subscriber));
-            let was_active = session.class == Class::Active;
-            let stays = session.wanted == wanted && session.class == subscriber.class;
+            let was_active = session.class != Class::Blocked;
+            let had = (session.slow, session.prefixes.clone());
+            let stays = session.wanted == wanted
+                && session.class == subscriber.class
+                && had == own
+                && has_account == account_before;
             if stays {
                 continue;
             }
+            (session.slow, session.prefixes) = own;
             let shape_before = session.shape;
             if session.wanted != wanted {
                 session.wanted = wanted;
@@ -47,14 +66,16 @@ impl Sessions {
             session.class = subscriber.class;
             let is_blocked = session.class == Class::Blocked;
             if (session.shape, was_active) == (shape_before, !is_blocked) {
-                // Other limits only.
+                // Nothing that the office would want to know: limits, addresses.
                 decision.put(session);
+                let entry = session.entry(self.boot_ms).map(Box::new);
+                decision.acts.extend(entry.map(|entry| Act::Install(entry, None)));
                 continue;
             }
             session.revision = snapshot.revision;
             decision.started(now_ms, session);
-            if let Some(entry) = session.entry() {
-                decision.acts.push(Act::Install(entry, None));
+            if let Some(entry) = session.entry(self.boot_ms) {
+                decision.acts.push(Act::Install(Box::new(entry), None));
             }
             let after = session.shape;
             if is_blocked {
@@ -97,4 +118,9 @@ impl Sessions {
         };
         decision.acts.extend(answer.map(|answer| Act::Answer(answer, effect)));
     }
+}
+
+/// The address that a session without a device is told by.
+fn told_by(session: &Session) -> Option<IpAddr> {
+    session.ip.filter(|_| session.mac.is_none())
 }

@@ -25,7 +25,6 @@ use shared::{
     id::SessionId,
     net::Mac,
     rate::{Kbps, Shape},
-    wire::latest::desired::Class,
 };
 use uuid::Uuid;
 
@@ -60,7 +59,7 @@ impl Interface {
 }
 
 impl Counted {
-    fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self { bytes: self.bytes - before.bytes, packets: self.packets - before.packets }
     }
 
@@ -85,6 +84,7 @@ impl World {
             wan: vec!["wan0".to_owned()],
             pins,
             slots: 1024,
+            muscle: None,
         };
         let world = Self { name, settings };
         for side in [Side::Client, Side::Gateway, Side::Server] {
@@ -103,6 +103,11 @@ impl World {
         // Multicast reports of the new addresses are through.
         thread::sleep(Duration::from_millis(300));
         world
+    }
+
+    /// The cable to the client once more, after it was taken away.
+    pub(crate) fn wire_client(&self) {
+        self.wire(Side::Client, "lan0", 77, [GATEWAY_LAN, CLIENT]);
     }
 
     /// A cable from the gateway, with every neighbour known: no ARP.
@@ -193,15 +198,20 @@ impl World {
         Background(child)
     }
 
+    /// Until the command says that.
+    pub(crate) fn wait_for(&self, side: Side, command: &str, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.at(side, command).contains(what) {
+            assert!(Instant::now() < deadline, "{command} never says {what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// One transfer by iperf3 from the client to the server at `host`, or back with `-R`.
     pub(crate) fn transfer(&self, host: &str, flags: &str) -> String {
         // A server of its own: one that has just served may still be busy with that.
         let _server = self.start(Side::Server, "iperf3 -s -1");
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !self.at(Side::Server, "ss -Hltn sport = :5201").contains("5201") {
-            assert!(Instant::now() < deadline, "iperf3 does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.wait_for(Side::Server, "ss -Hltn sport = :5201", "5201");
         self.at(Side::Client, &format!("iperf3 -c {host} {flags}"))
     }
 
@@ -250,6 +260,13 @@ impl World {
 
     pub(crate) fn open(&self) -> Bpf {
         Bpf::open(&self.settings).unwrap_or_else(|error| panic!("{}", Chain(&error)))
+    }
+
+    /// Each packet is one frame, on both ways.
+    pub(crate) fn settle_segmentation(&self) {
+        for side in [Side::Client, Side::Server] {
+            self.segmentation(side, "eth0", false);
+        }
     }
 
     pub(crate) fn segmentation(&self, side: Side, interface: &str, on: bool) {
@@ -304,15 +321,15 @@ impl Drop for Background {
 
 /// The client's session.
 pub(crate) fn entry(session: u128, down_kbps: u32, up_kbps: u32) -> Entry {
-    Entry {
-        slot: SLOT,
-        session: SessionId::from_uuid(Uuid::from_u128(session)),
-        mac: CLIENT.parse::<Mac>().expect("a MAC address"),
-        shape: Shape {
-            down_kbps: Kbps::new(down_kbps).expect("not zero"),
-            up_kbps: Kbps::new(up_kbps).expect("not zero"),
-        },
-        class: Class::Active,
+    let session = SessionId::from_uuid(Uuid::from_u128(session));
+    let mac = CLIENT.parse::<Mac>().expect("a MAC address");
+    Entry::of_device(SLOT, session, mac, shape(down_kbps, up_kbps))
+}
+
+pub(crate) fn shape(down_kbps: u32, up_kbps: u32) -> Shape {
+    Shape {
+        down_kbps: Kbps::new(down_kbps).expect("not zero"),
+        up_kbps: Kbps::new(up_kbps).expect("not zero"),
     }
 }
 

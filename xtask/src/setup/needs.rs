@@ -83,6 +83,12 @@ pub(crate) const LAB: &[Need] = &[
         packages: &["iputils-ping"],
     },
     Need {
+        name: "socat",
+        why: "a tunnel that carries IP alone",
+        proof: Proof::Program("socat"),
+        packages: &["socat"],
+    },
+    Need {
         name: "ethtool",
         why: "switching off segmentation offload",
         proof: Proof::Program("ethtool"),

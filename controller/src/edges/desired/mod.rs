@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 use shared::{
     daemon::Chain,
     id::{EdgeId, TenantId},
-    wire::latest::desired::{Desired, Nas, Pointer, Subscriber},
+    rate::Shape,
+    wire::latest::desired::{Desired, Garden, Nas, Pointer, Subscriber},
 };
 
 use self::store::Wishes;
@@ -77,7 +78,8 @@ pub fn compile(
         subscriber.macs.sort_unstable();
     }
     subscribers.sort_by(|one, other| one.username.cmp(&other.username));
-    Desired { revision: 0, nas, subscribers, realms }
+    let (site, garden) = (None, Garden::default());
+    Desired { revision: 0, nas, subscribers, site, garden, realms }
 }
 
 /// SHA-256 of the state's JSON with revision 0, in hexadecimal. Pure.
@@ -88,6 +90,10 @@ pub fn hash(nas: &[Nas], of_all: &Desired) -> String {
         revision: u64,
         nas: &'a [Nas],
         subscriber: &'a [Subscriber],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        site: &'a Option<Shape>,
+        #[serde(skip_serializing_if = "Garden::is_default")]
+        garden: &'a Garden,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         realms: &'a [String],
     }
@@ -103,8 +109,8 @@ pub fn hash(nas: &[Nas], of_all: &Desired) -> String {
         }
     }
     let mut sink = Sink(Sha256::new());
-    let Desired { revision: _, nas: _, subscribers, realms } = of_all;
-    let view = View { revision: 0, nas, subscriber: subscribers, realms };
+    let Desired { revision: _, nas: _, subscribers, site, garden, realms } = of_all;
+    let view = View { revision: 0, nas, subscriber: subscribers, site, garden, realms };
     serde_json::to_writer(io::BufWriter::new(&mut sink), &view)
         .expect("the state has text keys, and the sink takes everything");
     token::hex(sink.0.finalize().as_slice())

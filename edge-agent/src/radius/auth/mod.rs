@@ -96,7 +96,7 @@ pub(super) fn device(username: &str, calling: Option<Mac>) -> Option<Mac> {
 pub(super) fn may_come_in(accept: Accept) -> Result<Accept, Refusal> {
     let subscriber = &accept.subscriber;
     match subscriber.class {
-        Class::Active => {}
+        Class::Active | Class::Throttled | Class::Garden => {}
         Class::Blocked => return Err(Refusal::Blocked),
     }
     if subscriber.data_bytes == Some(0) || subscriber.online_seconds == Some(0) {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use shared::{
     rate::{Kbps, Shape},
-    wire::latest::{desired::Desired, journal::Event as Told},
+    wire::latest::{
+        desired::{Desired, Subscriber},
+        journal::Event as Told,
+    },
 };
 use uuid::Uuid;
 
@@ -13,13 +16,18 @@ use super::{
     event::{Accounting, AcctStatus, AuthFailure, NasRef, Place},
     *,
 };
-use crate::desired::Snapshot;
+use crate::{
+    dataplane::{AccountNumber, Charge, Happened},
+    desired::Snapshot,
+};
 
 /// Sessions with a kernel that counts what the test says, and the books that a reader of the
 /// journal would keep.
 struct World {
     sessions: Sessions,
     kernel: BTreeMap<Slot, (SessionId, Counters)>,
+    /// By number: whose, what was charged, and the quota.
+    accounts: BTreeMap<AccountNumber, (u128, u64, Option<u64>)>,
     rows: BTreeMap<SessionId, Vec<u8>>,
     /// By session: counters, and the cause when it has stopped.
     books: BTreeMap<SessionId, (Counters, Option<u32>)>,
@@ -61,10 +69,11 @@ fn snapshot(subscribers: Vec<Subscriber>) -> Snapshot {
 
 impl World {
     fn new() -> Self {
-        let (sessions, _) = Sessions::restore([], &[], 64, PACE, 0);
+        let (sessions, _) = Sessions::restore(([], Vec::new()), &[], 64, PACE, (0, 0));
         Self {
             sessions,
             kernel: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             rows: BTreeMap::new(),
             books: BTreeMap::new(),
             truth: BTreeMap::new(),
@@ -128,9 +137,16 @@ impl World {
                 Row::Delete { session } => self.rows.remove(&session),
             };
         }
+        for account in decision.accounts {
+            let held = self.accounts.entry(account.number).or_insert((account.id, 0, None));
+            if held.0 != account.id {
+                *held = (account.id, 0, None);
+            }
+            held.2 = account.quota;
+        }
         for act in decision.acts {
             match act {
-                Act::Install(entry, ticket) => self.install(entry, ticket),
+                Act::Install(entry, ticket) => self.install(*entry, ticket),
                 Act::Reply(ticket) => ticket.complete(),
                 Act::Ask(ask) => self.asks.push(*ask),
                 Act::Authorised(verdict, result) => verdict.tell(result),
@@ -160,11 +176,15 @@ impl World {
     }
 
     fn open_named(&mut self, device: u8, who: &str, acct_session_id: &str) -> SessionId {
+        self.open_as(device, Arc::new(subscriber(who, 10_000)), acct_session_id)
+    }
+
+    fn open_as(&mut self, device: u8, who: Arc<Subscriber>, acct_session_id: &str) -> SessionId {
         let session = self.fresh();
         let open = Open {
             session,
-            mac: mac(device),
-            subscriber: Arc::new(subscriber(who, 10_000)),
+            mac: Some(mac(device)),
+            subscriber: who,
             nas: nas("lab"),
             ip: None,
             revision: 1,
@@ -207,6 +227,9 @@ impl World {
         let Some(slot) = self.sessions.get(*id).and_then(Session::installed_slot) else { return };
         let moved =
             Counters { down_bytes: bytes, down_packets: bytes.min(1), ..Counters::default() };
+        if let Some(number) = self.sessions.get(*id).and_then(|session| session.account) {
+            self.accounts.get_mut(&AccountNumber(number)).unwrap().1 += bytes;
+        }
         let (holder, counters) = self.kernel.get_mut(&slot).unwrap();
         *counters = *counters + moved;
         let truth = self.truth.entry(*holder).or_default();
@@ -221,41 +244,51 @@ impl World {
             .into_iter()
             .map(|(id, slot)| (id, Reading { passed: self.kernel[&slot].1, ..Reading::default() }))
             .collect();
+        let charges = self.charges();
         let mut decision = Decision::default();
-        self.sessions.tick(&readings, self.now_ms, &mut decision);
+        self.sessions.tick(&readings, &charges, self.now_ms, &mut decision);
         self.carry_out(decision);
+    }
+
+    fn charges(&self) -> Vec<Charge> {
+        let charge = |(number, id)| match self.accounts.get(&number) {
+            Some(&(whose, charged, quota)) if whose == id => {
+                let is_used_up = quota.is_some_and(|quota| charged >= quota);
+                let bit = if is_used_up { ebpf::layout::EventKind::QUOTA.bit() } else { 0 };
+                Charge { charged, happened: Happened(bit) }
+            }
+            Some(_) | None => Charge::default(),
+        };
+        self.sessions.accounts().into_iter().map(charge).collect()
     }
 
     /// The process dies; `reboot` takes the kernel's memory with it.
     fn restart(&mut self, reboot: bool) {
         if reboot {
             self.kernel.clear();
+            self.accounts.clear();
             // What was not reported before a power cut is not in anybody's books.
             for (id, truth) in &mut self.truth {
                 *truth = self.books[id].0;
             }
         }
-        let rows = self.rows.values().map(|row| {
-            let mut kept = Session::from_row(row).unwrap();
+        let accounts = self.rows.values().filter_map(|row| Held::from_row(row)).collect();
+        let rows = self.rows.values().filter_map(|row| {
+            let mut kept = Session::from_row(row)?;
             if let Kept::Live(session) = &mut kept {
                 session.catch_up(self.books[&session.id].0);
             }
-            kept
+            Some(kept)
         });
         let shape = Shape { down_kbps: Kbps::new(1).unwrap(), up_kbps: Kbps::new(1).unwrap() };
         let observed: Vec<Entry> = self
             .kernel
             .iter()
-            .map(|(&slot, &(session, _))| Entry {
-                slot,
-                session,
-                mac: mac(0),
-                shape,
-                class: shared::wire::latest::desired::Class::Active,
-            })
+            .map(|(&slot, &(session, _))| Entry::of_device(slot, session, mac(0), shape))
             .collect();
         let rows: Vec<Kept> = rows.collect();
-        let (sessions, decision) = Sessions::restore(rows, &observed, 64, PACE, self.now_ms);
+        let (sessions, decision) =
+            Sessions::restore((rows, accounts), &observed, 64, PACE, (self.now_ms, 0));
         self.sessions = sessions;
         self.carry_out(decision);
     }
@@ -267,6 +300,49 @@ impl World {
         self.sessions.desired(&snapshot(Vec::new()), self.now_ms, &mut decision);
         self.carry_out(decision);
     }
+}
+
+#[test]
+fn devices_of_a_subscriber_share_its_data_and_end_together() {
+    let mut world = World::new();
+    let who = Arc::new(Subscriber { data_bytes: Some(1_000), ..subscriber("amina", 10_000) });
+    let first = world.open_as(1, Arc::clone(&who), "");
+    let second = world.open_as(2, Arc::clone(&who), "");
+    world.traffic(1, 600);
+    world.tick();
+    assert_eq!(world.sessions.len(), 2);
+    // Across a restart of the process, and a login in between.
+    world.restart(false);
+    world.traffic(2, 400);
+    world.tick();
+    assert!(world.sessions.is_empty());
+    for (session, bytes) in [(first, 600), (second, 400)] {
+        let (counters, cause) = world.books[&session];
+        assert_eq!((counters.down_bytes, cause), (bytes, Some(Cause::SERVICE_UNAVAILABLE.0)));
+    }
+    // What is used up stays used up until more is said to be there.
+    let third = world.open_as(1, who, "");
+    world.tick();
+    assert!(world.books[&third].1.is_some());
+    let more = Arc::new(Subscriber { data_bytes: Some(50), ..subscriber("amina", 10_000) });
+    world.open_as(1, more, "");
+    world.traffic(1, 49);
+    world.tick();
+    assert_eq!(world.sessions.len(), 1);
+}
+
+#[test]
+fn data_goes_on_in_the_walled_garden_where_that_is_wanted() {
+    let mut world = World::new();
+    let who = Subscriber {
+        data_bytes: Some(100),
+        used_up: shared::wire::latest::desired::UsedUp::Garden,
+        ..subscriber("amina", 10_000)
+    };
+    world.open_as(1, Arc::new(who), "");
+    world.traffic(1, 100);
+    world.tick();
+    assert_eq!(world.sessions.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Stories about sessions that a NAS meters, forgets, and is asked about.
 
-use std::sync::mpsc;
+use std::{net::IpAddr, sync::mpsc};
 
 use radius::dynauth::{Action, ErrorCause};
 use shared::wire::latest::{
@@ -106,7 +106,7 @@ fn check_disconnect(
         (ask.want, &*ask.acct_session_id, &*ask.username),
         (Want::Disconnect, "a1", "amina")
     );
-    assert_eq!(ask.to, std::net::IpAddr::from([10, 0, 0, 1]));
+    assert_eq!(ask.to, IpAddr::from([10, 0, 0, 1]));
     world.seconds(1);
     assert!(told_effect.try_recv().is_err(), "nothing is known yet");
     world.answer(answered, cause);

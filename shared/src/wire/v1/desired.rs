@@ -36,9 +36,45 @@ pub struct Desired {
     pub nas: Vec<Nas>,
     #[serde(default, rename = "subscriber")]
     pub subscribers: Vec<Subscriber>,
+    /// What all sessions of the site together may move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Shape>,
+    #[serde(default, skip_serializing_if = "Garden::is_default")]
+    pub garden: Garden,
     /// Realms of this provider: `amina@wisp.example` and `WISP.EXAMPLE\amina` are `amina`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub realms: Vec<String>,
+}
+
+/// What is open to everybody, without a session and without being charged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Garden {
+    /// Everybody may speak with these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<Prefix>,
+    /// With these, too; whoever does so with a session is not charged for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<Prefix>,
+    /// Names whose addresses are open, with all that is below them. They are learnt from answers
+    /// of the edge's host and of the servers in `dns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Whom devices without a session may ask for names, besides the edge's host; anybody if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Prefix>,
+    /// What one device without a session may move, each way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kbps: Option<Kbps>,
+    /// And of names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_kbps: Option<Kbps>,
+}
+
+impl Garden {
+    /// Nothing is said of it.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A RADIUS client.
@@ -193,9 +229,24 @@ pub struct Subscriber {
     pub class: Class,
     pub down_kbps: Kbps,
     pub up_kbps: Kbps,
-    /// What is left to use, down and up together.
+    /// In class throttled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Shape>,
+    /// Of all the subscriber's devices together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Shape>,
+    /// What is left to use, down and up together, by all devices; counted from when it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_bytes: Option<u64>,
+    /// What a session is when that is used up.
+    #[serde(default, skip_serializing_if = "UsedUp::is_end")]
+    pub used_up: UsedUp,
+    /// What was used of the plan before now: where `steps` begin.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub used_bytes: u64,
+    /// Rates of all devices together from some usage on (a fair use policy), in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// What is left of time on-line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online_seconds: Option<u64>,
@@ -238,7 +289,12 @@ impl Subscriber {
             class: Class::Active,
             down_kbps: shape.down_kbps,
             up_kbps: shape.up_kbps,
+            slow: None,
+            together: None,
             data_bytes: None,
+            used_up: UsedUp::End,
+            used_bytes: 0,
+            steps: Vec::new(),
             online_seconds: None,
             session_timeout: None,
             idle_timeout: None,
@@ -258,6 +314,37 @@ impl Subscriber {
     }
 }
 
+/// From some usage on, other rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub after_bytes: u64,
+    #[serde(flatten)]
+    pub shape: Shape,
+}
+
+/// What becomes of sessions whose data is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsedUp {
+    /// They end.
+    #[default]
+    End,
+    /// They go on in the walled garden, where more can be bought.
+    Garden,
+}
+
+impl UsedUp {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    const fn is_end(&self) -> bool {
+        matches!(self, Self::End)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 /// What a session may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -266,6 +353,10 @@ pub enum Class {
     Active,
     /// Nothing passes.
     Blocked,
+    /// As active, at the slow rates.
+    Throttled,
+    /// Names, the portal, and what the tenant allows everybody.
+    Garden,
 }
 
 /// RFC 5176 §5.

@@ -1,0 +1,274 @@
+//! A packet of a session: is it allowed, does it fit, when does it leave.
+
+use super::{
+    event, garden,
+    lane::SharedState,
+    levels::{self, Comer, is_first},
+    maps,
+    packet::{Packet, Size, now},
+    portal,
+};
+use crate::{
+    clock::{Decision, Muscle},
+    layout::{
+        Account, Address, Binding, Class, Config, Device, Direction, EventKind, Plot, Session,
+    },
+    parse::{Headers, TCP},
+    verdict::Reason,
+};
+
+/// Counts it, in one way or the other, and says why it does not simply pass.
+#[inline(always)]
+pub fn pass(
+    packet: &Packet,
+    config: &Config,
+    headers: &Headers,
+    direction: Direction,
+    slot: u32,
+) -> Result<(), Reason> {
+    let session = maps::session(slot).ok_or(Reason::NoSlot)?;
+    let state = maps::state(slot).ok_or(Reason::NoSlot)?;
+    let size = packet.size(headers, direction);
+    let passed = judge(packet, config, headers, direction, (slot, session, state), size);
+    if passed.is_err() {
+        state.count_dropped(direction, size);
+    }
+    passed
+}
+
+#[inline(always)]
+fn judge(
+    packet: &Packet,
+    config: &Config,
+    headers: &Headers,
+    direction: Direction,
+    (slot, session, state): (u32, &Session, SharedState),
+    size: Size,
+) -> Result<(), Reason> {
+    let is_up = matches!(direction, Direction::Up);
+    if is_up && config.flags & Config::ANTI_SPOOF != 0 && is_spoofed(config, headers, session, slot)
+    {
+        if is_first(state.events(), EventKind::SPOOFED) {
+            event::of_device(EventKind::SPOOFED, headers.source, headers.from, now());
+        }
+        return Err(Reason::Spoofed);
+    }
+    if session.until != 0 || session.idle_ms != 0 {
+        times(session, state, slot)?;
+    }
+    let account = if session.account == 0 { None } else { maps::account(session.account) };
+    // Beyond the quota it is another class, and without it the session's own.
+    let is_beyond =
+        account.is_some_and(|(_, shared)| shared.events().load() & EventKind::QUOTA.bit() != 0);
+    let (class, refusal) = match account {
+        Some((account, _)) if is_beyond => (account.beyond, Reason::OverQuota),
+        Some(_) | None => (session.class, Reason::Walled),
+    };
+    let mut is_free = false;
+    let mut is_throttled = false;
+    match Class(class) {
+        Class::ACTIVE => {
+            if !is_up {
+                leave_portal(packet, config, headers);
+            }
+        }
+        Class::THROTTLED => is_throttled = true,
+        Class::GARDEN => {
+            let reason = garden::gate(packet, config, headers, is_up);
+            if matches!(reason, Reason::Walled) {
+                return Err(refusal);
+            }
+            maps::count(reason);
+            garden::show_names(packet, config, headers, direction);
+            is_free = true;
+        }
+        // A class that is not known here is one that this program cannot grant anything.
+        _ => return Err(if is_beyond { refusal } else { Reason::Blocked }),
+    }
+    if !is_free && config.flags & Config::HAS_FREE != 0 {
+        is_free = maps::plot(headers.there(is_up)) & Plot::FREE != 0;
+    }
+    let limit = match (direction, is_throttled) {
+        (Direction::Down, false) => session.down,
+        (Direction::Up, false) => session.up,
+        (Direction::Down, true) => session.slow_down,
+        (Direction::Up, true) => session.slow_up,
+    };
+    let comer = Comer {
+        slot,
+        account: session.account,
+        is_up,
+        is_free,
+        has_site: config.flags & Config::HAS_SITE != 0,
+        octets: size.octets,
+        segments: size.segments,
+        ns_per_byte: limit.ns_per_byte,
+        priority: limit.priority,
+    };
+    rates(packet, headers, &comer)?;
+    if is_free {
+        state.count_free(direction, size);
+        return Ok(());
+    }
+    if let Some((account, shared)) = account
+        && account.quota != Account::WITHOUT_END
+    {
+        let before = shared.charged().fetch_add(size.octets);
+        if before + size.octets > account.quota {
+            shared.charged().add(size.octets.wrapping_neg());
+            if shared.is_first(EventKind::QUOTA) {
+                event::of_session(EventKind::QUOTA, slot, session.account, now());
+            }
+            return Err(Reason::OverQuota);
+        }
+    } else if let Some((_, shared)) = account {
+        shared.charged().add(size.octets);
+    }
+    state.lane(direction).count_passed(size);
+    if headers.protocol == TCP
+        && let Some(segment) = headers.segment(size.once, is_up)
+    {
+        state.time(direction, &segment, now);
+    }
+    Ok(())
+}
+
+/// The clocks of the session, its account and the site.
+#[inline(never)]
+fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason> {
+    if comer.ns_per_byte == 0 && comer.account == 0 && !comer.has_site {
+        packet.set_priority(0);
+        return Ok(());
+    }
+    let now = now();
+    let leave = levels::admit(comer, headers, now).ok_or(Reason::NoSlot)?;
+    match leave.decision {
+        Decision::Pass => {}
+        Decision::Mark => {
+            if packet.mark() {
+                maps::count(Reason::Marked);
+            }
+        }
+        Decision::Refuse => return Err(Reason::QueueFull),
+        Decision::Shed => return Err(Reason::Congested),
+    }
+    match maps::muscle() {
+        Muscle::Police => {}
+        Muscle::Htb => packet.set_priority(leave.priority),
+        Muscle::Fq => {
+            if leave.at > now {
+                packet.leave_at(leave.at);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `Err`: the session's time was over before this packet.
+#[inline(always)]
+fn times(session: &Session, state: SharedState, slot: u32) -> Result<(), Reason> {
+    let now = now();
+    if session.until != 0 && now >= session.until {
+        if is_first(state.events(), EventKind::TIME) {
+            event::of_session(EventKind::TIME, slot, session.account, now);
+        }
+        return Err(Reason::OverTime);
+    }
+    if session.idle_ms != 0 {
+        let seen_at = state.seen_at();
+        let pause = now.saturating_sub(seen_at.load());
+        if pause >= u64::from(session.idle_ms) * 1_000_000 {
+            if is_first(state.events(), EventKind::IDLE) {
+                event::of_session(EventKind::IDLE, slot, session.account, now);
+            }
+            return Err(Reason::Idle);
+        }
+        if pause >= SEEN_EVERY {
+            seen_at.store(now);
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn is_spoofed(config: &Config, headers: &Headers, session: &Session, slot: u32) -> bool {
+    let from = headers.from;
+    if from.is_of_link() || (from.is_v4() && from.low() == session.v4) {
+        return false;
+    }
+    match maps::owner(config.flags, from) {
+        Some(owner) => owner != slot,
+        None => is_bound(session, from),
+    }
+}
+
+/// Answers of the portal to a page that was asked for before there was access.
+#[inline(always)]
+fn leave_portal(packet: &Packet, config: &Config, headers: &Headers) {
+    if headers.protocol == TCP
+        && portal::is_at(config, headers.from, headers, false)
+        && packet.is_from_this_host()
+    {
+        portal::bring_back(packet, headers);
+    }
+}
+
+/// Whether the session may send only from what is its own, of this kind.
+#[inline(always)]
+fn is_bound(session: &Session, address: Address) -> bool {
+    let kind = if address.is_v4() { Binding::V4.0 } else { Binding::V6.0 };
+    session.binding & kind != 0
+}
+
+/// ARP of a session's device, or of another: nobody tells of an address that is somebody else's.
+#[inline(always)]
+pub fn arp(config: &Config, headers: &Headers, direction: Direction) -> Reason {
+    if config.flags & Config::ANTI_SPOOF == 0 || matches!(direction, Direction::Down) {
+        return Reason::NotIp;
+    }
+    let sender = headers.from;
+    if sender.is_of_link() {
+        return Reason::NotIp;
+    }
+    let slot = maps::slot_of(headers.source);
+    let is_spoofed = match (maps::owner(config.flags, sender), slot) {
+        (Some(owner), slot) => slot != Some(owner),
+        (None, Some(slot)) => maps::session(slot).is_some_and(|session| is_bound(session, sender)),
+        (None, None) => false,
+    };
+    if is_spoofed {
+        event::of_device(EventKind::SPOOFED, headers.source, sender, now());
+        return Reason::Spoofed;
+    }
+    Reason::NotIp
+}
+
+/// Whose packet it is: by its device, and where that has no session by its address.
+#[inline(always)]
+pub fn find(config: &Config, headers: &Headers, direction: Direction) -> Option<u32> {
+    let device = device_of(headers, direction);
+    if device != Device::NONE
+        && let Some(slot) = maps::slot_of(device)
+    {
+        return Some(slot);
+    }
+    if config.flags & (Config::HAS_ADDRESSES | Config::HAS_PREFIXES) == 0 {
+        return None;
+    }
+    let address = match direction {
+        Direction::Down => headers.to,
+        Direction::Up => headers.from,
+    };
+    maps::owner(config.flags, address)
+}
+
+#[inline(always)]
+pub const fn device_of(headers: &Headers, direction: Direction) -> Device {
+    match direction {
+        Direction::Down => headers.destination,
+        Direction::Up => headers.source,
+    }
+}
+
+/// How exactly it is known when a session last moved something.
+const SEEN_EVERY: u64 = 100_000_000;

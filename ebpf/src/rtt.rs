@@ -1,0 +1,208 @@
+//! Round-trip times, seen in passing (pure).
+//!
+//! A [`Sample`] remembers the end of one TCP segment of a lane and when it went by; the first
+//! segment the other way that acknowledges it ends the measurement. One at a time for each lane is
+//! enough: up to one in each round trip. Segments down measure the way to the subscriber and back,
+//! with the queue that they wait in here; segments up measure the internet. Nothing has to be in a
+//! packet for it, no time stamps, and the handshake counts as any other.
+
+/// A segment on its way. It lies in the lane, where each packet has to look anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Sample {
+    /// Which flow, as [`flow_hash`] of its ports; meaningless while `at` is zero.
+    pub flow: u32,
+    /// The acknowledgement that is waited for.
+    pub ack: u32,
+    /// When the segment went by; zero: nothing is measured.
+    pub at: u64,
+}
+
+/// The fields of TCP that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub flow: u32,
+    pub seq: u32,
+    pub ack: u32,
+    /// Payload, and one for each of SYN and FIN: what an acknowledgement counts.
+    pub length: u32,
+    pub has_ack: bool,
+}
+
+/// What a segment means for the sample of its own lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Nothing,
+    Set(Sample),
+    Forget,
+}
+
+impl Sample {
+    /// A segment goes the way that this sample measures.
+    #[inline(always)]
+    pub const fn sent(self, segment: &Segment, now: u64) -> Step {
+        if self.at != 0 && now.wrapping_sub(self.at) < LOST {
+            // What comes a second time may be acknowledged for the first: such a time is none (Karn).
+            let again = self.flow == segment.flow
+                && segment.length != 0
+                && segment.seq.wrapping_sub(self.ack).cast_signed() < 0;
+            return if again { Step::Forget } else { Step::Nothing };
+        }
+        if segment.length == 0 {
+            return Step::Nothing;
+        }
+        let ack = segment.seq.wrapping_add(segment.length);
+        Step::Set(Self { flow: segment.flow, ack, at: now })
+    }
+
+    /// A segment comes back. `Some`: the time it took.
+    #[inline(always)]
+    pub const fn answered(self, segment: &Segment, now: u64) -> Option<u64> {
+        let is_answer = self.at != 0
+            && segment.has_ack
+            && self.flow == segment.flow
+            && segment.ack.wrapping_sub(self.ack).cast_signed() >= 0;
+        if is_answer { Some(now.saturating_sub(self.at)) } else { None }
+    }
+}
+
+/// The same both ways, and for the ports of one device as good as unique.
+pub const fn flow_hash(local_port: u32, remote_port: u32, remote: u32) -> u32 {
+    let ports = local_port << 16 | remote_port;
+    mix(ports ^ mix(remote))
+}
+
+/// Spreads neighbouring numbers (the finaliser of MurmurHash3).
+pub const fn mix(value: u32) -> u32 {
+    let value = (value ^ value >> 16).wrapping_mul(0x85eb_ca6b);
+    let value = (value ^ value >> 13).wrapping_mul(0xc2b2_ae35);
+    value ^ value >> 16
+}
+
+/// How many classes of times there are: two for each doubling, from 0.13 ms to 6 s.
+pub const BUCKETS: usize = 32;
+
+/// Where a time is counted.
+#[inline(always)]
+pub const fn bucket(ns: u64) -> usize {
+    if ns < 1 << SHORTEST {
+        return 0;
+    }
+    let power = ns.ilog2();
+    let half = (ns >> (power - 1) & 1) as usize;
+    let index = 1 + 2 * (power - SHORTEST) as usize + half;
+    if index < BUCKETS { index } else { BUCKETS - 1 }
+}
+
+/// The shortest time of a bucket.
+pub const fn begin(bucket: usize) -> u64 {
+    let Some(above) = bucket.checked_sub(1) else { return 0 };
+    let (power, half) = (SHORTEST as usize + above / 2, above as u64 % 2);
+    (1 << power) + half * (1 << (power - 1))
+}
+
+/// The time that `percent` of all stayed below, in nanoseconds; within a bucket they are taken to
+/// lie evenly. `None` when nothing was counted.
+pub fn percentile(counts: &[u64; BUCKETS], percent: u64) -> Option<u64> {
+    let all: u64 = counts.iter().sum();
+    if all == 0 {
+        return None;
+    }
+    let wanted = all * percent;
+    let mut before = 0;
+    for (bucket, &count) in counts.iter().enumerate() {
+        let upto = (before + count) * 100;
+        if count != 0 && upto >= wanted {
+            let (from, to) = (begin(bucket), begin(bucket + 1));
+            let part = wanted.saturating_sub(before * 100);
+            return Some(from + (to - from) * part / (count * 100));
+        }
+        before += count;
+    }
+    None
+}
+
+/// Binary logarithm of the end of the first bucket, in nanoseconds.
+const SHORTEST: u32 = 17;
+
+/// A segment that was not acknowledged for so long is not waited for.
+const LOST: u64 = 4_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn segment(seq: u32, length: u32, ack: u32) -> Segment {
+        Segment { flow: 7, seq, ack, length, has_ack: true }
+    }
+
+    #[test]
+    fn an_acknowledgement_ends_the_measurement() {
+        let Step::Set(sample) = Sample::default().sent(&segment(100, 50, 1), 1_000) else {
+            panic!("data is measured");
+        };
+        assert_eq!(sample.answered(&segment(1, 0, 149), 2_000), None);
+        assert_eq!(sample.answered(&segment(1, 0, 150), 2_000), Some(1_000));
+        assert_eq!(sample.answered(&segment(1, 0, 9_000), 3_000), Some(2_000));
+        let other = Segment { flow: 8, ..segment(1, 0, 150) };
+        assert_eq!(sample.answered(&other, 2_000), None);
+        let without = Segment { has_ack: false, ..segment(1, 0, 150) };
+        assert_eq!(sample.answered(&without, 2_000), None);
+    }
+
+    #[test]
+    fn what_is_sent_again_measures_nothing() {
+        let sample = Sample { flow: 7, ack: 150, at: 1_000 };
+        assert_eq!(sample.sent(&segment(100, 50, 1), 2_000), Step::Forget);
+        assert_eq!(sample.sent(&segment(150, 50, 1), 2_000), Step::Nothing);
+        // Others go on measuring.
+        let other = Segment { flow: 8, ..segment(100, 50, 1) };
+        assert_eq!(sample.sent(&other, 2_000), Step::Nothing);
+        // What was lost is given up.
+        assert!(matches!(sample.sent(&other, 1_000 + LOST), Step::Set(_)));
+    }
+
+    #[test]
+    fn an_acknowledgement_alone_starts_nothing() {
+        assert_eq!(Sample::default().sent(&segment(100, 0, 1), 1_000), Step::Nothing);
+    }
+
+    #[test]
+    fn numbers_go_round() {
+        let Step::Set(sample) = Sample::default().sent(&segment(u32::MAX - 9, 20, 1), 5) else {
+            panic!("data is measured");
+        };
+        assert_eq!(sample.ack, 10);
+        assert_eq!(sample.answered(&segment(1, 0, u32::MAX), 9), None);
+        assert_eq!(sample.answered(&segment(1, 0, 10), 9), Some(4));
+    }
+
+    #[test]
+    fn both_ways_are_the_same_flow() {
+        assert_ne!(flow_hash(1_000, 443, 9), flow_hash(443, 1_000, 9));
+        assert_ne!(flow_hash(1_000, 443, 9), flow_hash(1_000, 443, 10));
+    }
+
+    #[test]
+    fn percentiles_lie_where_the_times_are() {
+        let mut counts = [0; BUCKETS];
+        for ms in 1..=100 {
+            counts[bucket(ms * 1_000_000)] += 1;
+        }
+        let at = |percent| percentile(&counts, percent).unwrap();
+        assert!((45_000_000..55_000_000).contains(&at(50)), "{}", at(50));
+        assert!((88_000_000..101_000_000).contains(&at(95)), "{}", at(95));
+        assert_eq!(percentile(&[0; BUCKETS], 50), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_lies_in_its_bucket(ns: u64) {
+            let bucket = bucket(ns);
+            prop_assert!(begin(bucket) <= ns);
+            prop_assert!(bucket == BUCKETS - 1 || ns < begin(bucket + 1));
+        }
+    }
+}
