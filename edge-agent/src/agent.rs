@@ -29,7 +29,7 @@ use crate::{
     desired::{self, Current, Snapshot, disk::DiskError, file::FileError},
     journal::{Journal, JournalError},
     metrics::{self, MetricsError},
-    radius,
+    portal, radius,
     sessions::{
         desk::{Desk, DeskError, EVENTS_MAX, Ways},
         event::Event,
@@ -69,6 +69,8 @@ pub enum StartError {
     Client(#[from] follow::ClientError),
     #[error(transparent)]
     Radius(#[from] radius::ListenError),
+    #[error(transparent)]
+    Portal(#[from] portal::BindError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error("the data plane cannot be set up")]
@@ -125,9 +127,6 @@ fn interfaces_here() -> String {
 impl Agent {
     /// `snapshot` is what [`check`] gave.
     pub async fn start(settings: Settings, snapshot: Snapshot) -> Result<Self, StartError> {
-        for key in settings.unserved() {
-            tracing::warn!("`{key}` is set, and this version does not serve it");
-        }
         let lock = lock(&settings.state_dir)?;
         let prometheus = metrics::install()?;
         // First: who finds RADIUS there finds its counters.
@@ -137,6 +136,7 @@ impl Agent {
         };
         let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
         let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
+        let portal = settings.portal.as_ref().map(portal::bind).transpose()?;
 
         let life = Life::default();
         let dataplane = open_dataplane(&settings)?;
@@ -167,6 +167,9 @@ impl Agent {
             radius.map(|bound| bound.start(&current, &events, &leases, &life)).transpose()?;
         let asker = radius::Asker::new(asks, Arc::clone(&current), events.clone());
         life.spawn("dynamic authorisation", asker.run());
+        if let Some(bound) = portal {
+            bound.start(&current, &events, &leases, &life);
+        }
         if let Some(listener) = listener {
             life.spawn("metrics", metrics::serve(listener, prometheus));
         }

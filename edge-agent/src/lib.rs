@@ -20,6 +20,7 @@ pub mod desired;
 pub mod dictionaries;
 pub mod journal;
 pub mod metrics;
+pub mod portal;
 pub mod radius;
 pub mod sessions;
 pub mod settings;

@@ -4,7 +4,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -115,6 +115,8 @@ const fn default_eap_session_seconds() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct Portal {
     pub listen: SocketAddr,
+    /// The same over IPv6, where `listen` is an IPv4 address.
+    pub listen_v6: Option<SocketAddrV6>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -253,11 +255,6 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Keys that are set and that this version does not serve: said aloud, never passed over.
-    pub fn unserved(&self) -> Vec<&'static str> {
-        if self.portal.is_some() { vec!["portal"] } else { Vec::new() }
-    }
-
     fn check(&self, file: &Path) -> Result<(), SettingsError> {
         if let Some(dataplane) = &self.dataplane {
             for (key, interfaces) in
@@ -281,6 +278,13 @@ impl Settings {
                 let fault = format_args!("should be 1 to {SLOTS_MAX}, not {}", dataplane.slots);
                 return Err(value(file, "dataplane.slots", fault));
             }
+        }
+        if let Some(portal) = &self.portal
+            && portal.listen_v6.is_some()
+            && portal.listen.is_ipv6()
+        {
+            let fault = format_args!("should be an IPv4 address beside listen_v6");
+            return Err(value(file, "portal.listen", fault));
         }
         if let Some(radius) = &self.radius
             && radius.auth.is_empty()
@@ -395,6 +399,7 @@ mod tests {
         dictionaries = ["my.dict"]
         [portal]
         listen = "10.0.0.1:2080"
+        listen_v6 = "[fd00::1]:2080"
         [dataplane]
         lan = ["lan0"]
         wan = ["wan0"]
@@ -419,8 +424,8 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
-        let unserved = ["portal"];
-        assert_eq!(settings.unserved(), unserved);
+        let portal = settings.portal.unwrap();
+        assert_eq!(portal.listen_v6.unwrap().port(), portal.listen.port());
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));
         assert_eq!(settings.sessions.report_seconds, 30);
@@ -439,6 +444,11 @@ mod tests {
             (FULL.replace("https:", "ftp:"), "uplink.api: should start with https:// or http://"),
             (FULL.replace("edge_0", "ses_0"), "starts with `edge_`"),
             (FULL.replace("report_seconds = 30", "report_seconds = 0"), "sessions.report_seconds"),
+            (
+                FULL.replace("\"10.0.0.1:2080", "\"[fd00::2]:2080"),
+                "portal.listen: should be an IPv4",
+            ),
+            (FULL.replace("[fd00::1]:2080", "10.0.0.1:2080"), "listen_v6"),
             (FULL.replace("state_dir", "state_dri"), "state_dri"),
         ];
         for (text, expected) in cases {

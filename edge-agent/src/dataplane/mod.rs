@@ -14,6 +14,7 @@ pub mod bpf;
 mod htb;
 mod mapped;
 pub mod memory;
+pub mod neighbour;
 mod netlink;
 mod pins;
 mod sysctl;

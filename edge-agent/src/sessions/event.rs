@@ -16,6 +16,7 @@ use shared::{
     },
 };
 
+use super::Limits;
 use crate::{
     dataplane::{Reading, Slot},
     desired::Snapshot,
@@ -253,6 +254,7 @@ pub struct Listed {
     pub slot: Option<Slot>,
     pub class: Class,
     pub shape: Shape,
+    pub limits: Limits,
     pub started_at_ms: u64,
     /// Since the session started; for a session of a NAS, what that NAS last said.
     pub reading: Reading,

@@ -419,6 +419,7 @@ impl Sessions {
             slot: session.slot(),
             class: session.class,
             shape: session.shape,
+            limits: session.limits,
             started_at_ms: session.started_at_ms,
             reading: Reading {
                 passed: session.counters,
