@@ -70,7 +70,7 @@ pub enum StartError {
     #[error(transparent)]
     Radius(#[from] radius::ListenError),
     #[error(transparent)]
-    Portal(#[from] portal::BindError),
+    Portal(#[from] portal::ServeError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error("the data plane cannot be set up")]
@@ -99,6 +99,9 @@ pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
     }
     if let Some(radius) = &settings.radius {
         radius::check(radius)?;
+    }
+    if let Some(portal) = &settings.portal {
+        portal::check(portal).map_err(portal::ServeError::from)?;
     }
     if let Some(uplink) = &settings.uplink {
         Uplink::broker(uplink)?;

@@ -117,6 +117,17 @@ pub struct Portal {
     pub listen: SocketAddr,
     /// The same over IPv6, where `listen` is an IPv4 address.
     pub listen_v6: Option<SocketAddrV6>,
+    pub tls: Option<PortalTls>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortalTls {
+    /// A name that is in the certificate, and that means `listen` to devices.
+    pub name: String,
+    pub listen: SocketAddr,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -286,6 +297,12 @@ impl Settings {
             let fault = format_args!("should be an IPv4 address beside listen_v6");
             return Err(value(file, "portal.listen", fault));
         }
+        if let Some(tls) = self.portal.as_ref().and_then(|portal| portal.tls.as_ref())
+            && !is_host_name(&tls.name)
+        {
+            let fault = format_args!("`{}` is not a host name", tls.name);
+            return Err(value(file, "portal.tls.name", fault));
+        }
         if let Some(radius) = &self.radius
             && radius.auth.is_empty()
             && radius.acct.is_empty()
@@ -345,6 +362,8 @@ impl Settings {
             let (ca, crl) = (eap.client_ca.as_mut(), eap.client_crl.as_mut());
             [Some(&mut eap.cert), Some(&mut eap.key), ca, crl]
         });
+        let portal = self.portal.as_mut().and_then(|portal| portal.tls.as_mut());
+        let portal = portal.map(|tls| [&mut tls.cert, &mut tls.key]);
         [
             Some(&mut self.state_dir),
             self.desired.as_mut().map(|desired| &mut desired.file),
@@ -355,12 +374,21 @@ impl Settings {
         .chain(eap.into_iter().flatten())
         .flatten()
         .chain(tls)
+        .chain(portal.into_iter().flatten())
         .chain(own.into_iter().flatten())
     }
 }
 
 fn value(file: &Path, key: &str, fault: impl fmt::Display) -> SettingsError {
     SettingsError::Value { file: file.to_owned(), key: key.to_owned(), fault: fault.to_string() }
+}
+
+/// It stands in addresses of pages: letters, digits, hyphens, and dots between.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.len() < 254 && name.split('.').all(is_label)
 }
 
 /// As the kernel's `dev_valid_name`.
@@ -400,6 +428,7 @@ mod tests {
         [portal]
         listen = "10.0.0.1:2080"
         listen_v6 = "[fd00::1]:2080"
+        tls = { name = "portal.wisp.example", listen = "10.0.0.1:443", cert = "p.pem", key = "p.key" }
         [dataplane]
         lan = ["lan0"]
         wan = ["wan0"]
@@ -449,6 +478,10 @@ mod tests {
                 "portal.listen: should be an IPv4",
             ),
             (FULL.replace("[fd00::1]:2080", "10.0.0.1:2080"), "listen_v6"),
+            (
+                FULL.replace("portal.wisp.example", "a/b"),
+                "portal.tls.name: `a/b` is not a host name",
+            ),
             (FULL.replace("state_dir", "state_dri"), "state_dri"),
         ];
         for (text, expected) in cases {
@@ -471,7 +504,10 @@ mod tests {
             _ => line,
         });
         let all = Settings::parse(Path::new("edge.toml"), &all.collect::<Vec<_>>().join("\n"));
-        let radius = all.unwrap().radius.unwrap();
+        let all = all.unwrap();
+        let portal = all.portal.unwrap();
+        assert!(portal.listen_v6.is_some() && portal.tls.is_some());
+        let radius = all.radius.unwrap();
         assert!(radius.tls.is_some() && radius.eap.is_some() && !radius.dynauth.is_empty());
         assert!(!radius.dictionaries.is_empty());
     }
@@ -500,6 +536,7 @@ mod tests {
         assert_eq!(settings.desired.unwrap().file, folder.path().join("desired.toml"));
         let tls = settings.radius.unwrap().tls.unwrap();
         assert_eq!(tls.client_ca, folder.path().join("ca.pem"));
+        assert_eq!(settings.portal.unwrap().tls.unwrap().key, folder.path().join("p.key"));
         std::fs::write(folder.path().join("edge.secret"), "\n").unwrap();
         let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
         assert!(fault.contains("is empty"), "{fault}");

@@ -11,15 +11,17 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use shared::daemon::{Chain, Life};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
-use super::{Portal, http};
+use super::{Portal, http, route::Own, tls::Certificate};
 
 /// What all listeners share.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ pub(super) struct Doors {
     life: Life,
     free: Arc<Semaphore>,
     held: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Doors {
@@ -37,7 +40,13 @@ impl Doors {
             life: life.clone(),
             free: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             held: Arc::default(),
+            certificate: None,
         }
+    }
+
+    /// Those behind which TLS is spoken.
+    pub(super) fn with(&self, certificate: &Arc<Certificate>) -> Self {
+        Self { certificate: Some(Arc::clone(certificate)), ..self.clone() }
     }
 
     pub(super) async fn serve(self, listener: TcpListener) {
@@ -61,25 +70,23 @@ impl Doors {
             return;
         };
         let Ok(own) = stream.local_addr() else { return };
-        let own = SocketAddr::new(own.ip().to_canonical(), own.port());
-        let portal = Arc::clone(&self.portal);
+        let address = SocketAddr::new(own.ip().to_canonical(), own.port());
+        let (portal, certificate) = (Arc::clone(&self.portal), self.certificate.clone());
         self.life.spawn_short(async move {
             let _held = (place, free);
-            let service = service_fn(async |request: hyper::Request<hyper::body::Incoming>| {
-                let request = request.map(http::body);
-                Ok::<_, Infallible>(http::serve(&portal, own, peer, request).await)
-            });
-            let connection = http1::Builder::new()
-                .keep_alive(false)
-                .max_headers(HEADERS_MAX)
-                .max_buf_size(HEAD_MAX)
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_WITHIN)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(ALL_WITHIN, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%peer, error = %Chain(&error), "not HTTP"),
-                Err(_) => tracing::debug!(%peer, "too slow"),
+            let all = async {
+                match &certificate {
+                    None => carry(stream, &portal, Own { address, name: None }, peer).await,
+                    Some(certificate) => {
+                        let shaken = certificate.acceptor().accept(stream);
+                        let Ok(Ok(stream)) = timeout(HEAD_WITHIN, shaken).await else { return };
+                        let own = Own { address, name: Some(certificate.name()) };
+                        carry(stream, &portal, own, peer).await;
+                    }
+                }
+            };
+            if timeout(ALL_WITHIN, all).await.is_err() {
+                tracing::debug!(%peer, "{peer} is too slow");
             }
         });
     }
@@ -93,6 +100,26 @@ impl Doors {
         }
         *count += 1;
         Some(Place { held: Arc::clone(&self.held), peer })
+    }
+}
+
+/// One request and its answer.
+async fn carry<S>(stream: S, portal: &Portal, own: Own<'_>, peer: IpAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(async |request: Request<Incoming>| {
+        Ok::<_, Infallible>(http::serve(portal, own, peer, request.map(http::body)).await)
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_MAX)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, error = %Chain(&error), "{peer} does not speak HTTP to the end");
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP around the answers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::{
     body::Body,
@@ -15,7 +15,7 @@ use super::{
     answer::{self, Answer},
     form::{Form, query_value},
     page::Page,
-    route::{self, Method, Route},
+    route::{self, Method, Own, Route},
     standing::Standing,
     words::{Language, Notice},
 };
@@ -24,7 +24,7 @@ use crate::sessions::desk::now_ms;
 /// Answers one request that `peer` has sent to `own`.
 pub(super) async fn serve(
     portal: &Portal,
-    own: SocketAddr,
+    own: Own<'_>,
     peer: IpAddr,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     let accepted = text(&parts.headers, header::ACCEPT_LANGUAGE);
     let asking = Asking {
         portal,
-        origin: route::origin(own),
+        origin: portal.origin(own.address),
         peer,
         language: Language::of(chosen.as_deref(), accepted),
     };
@@ -91,7 +91,7 @@ impl Asking<'_> {
             self.portal.logout(&visitor, &form).await
         };
         match done {
-            Ok(()) => Answer::done(&self.origin, self.language),
+            Ok(()) => Answer::done(self.language),
             Err(notice) => self.page(&visitor, Some(notice), &form.username),
         }
     }

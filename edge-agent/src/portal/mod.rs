@@ -6,7 +6,7 @@
 //! answered by [`probes`], and devices that know RFC 8908 ask [`capport`]. Who is at an address is
 //! the kernel's word for the device and the sessions' word ([`online`], [`standing`]) for the rest.
 //! [`login`] opens and ends sessions: it decides as RADIUS does, and comes to the sessions the same
-//! way. It sells nothing.
+//! way. What RFC 8908 is asked over is [`tls`]. It sells nothing.
 
 use std::{
     io,
@@ -39,34 +39,60 @@ mod page;
 mod probes;
 mod route;
 mod standing;
+mod tls;
 mod token;
 mod tries;
 mod words;
 
-use self::{connections::Doors, online::Asker, standing::Standing, token::Tokens, tries::Tries};
+pub use self::tls::TlsError;
+use self::{
+    connections::Doors, online::Asker, standing::Standing, tls::Certificate, token::Tokens,
+    tries::Tries,
+};
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot bind {key} {address}")]
-pub struct BindError {
-    key: &'static str,
-    address: SocketAddr,
-    source: io::Error,
+pub enum ServeError {
+    #[error("cannot bind {key} {address}")]
+    Bind { key: &'static str, address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Can what the settings name be used?
+pub fn check(settings: &settings::Portal) -> Result<(), TlsError> {
+    settings.tls.as_ref().map_or(Ok(()), |tls| Certificate::load(tls).map(drop))
 }
 
 /// Sockets that are bound and not served yet.
 #[derive(Debug)]
 pub struct Bound {
     listeners: Vec<TcpListener>,
+    tls: Option<Secure>,
+}
+
+#[derive(Debug)]
+struct Secure {
+    listener: TcpListener,
+    certificate: Arc<Certificate>,
 }
 
 /// Binds every address, so that a daemon that cannot serve one does not start. In a tokio runtime.
-pub fn bind(settings: &settings::Portal) -> Result<Bound, BindError> {
-    let v6 = settings.listen_v6.map(|address| ("portal.listen_v6", address.into()));
-    let listeners = [Some(("portal.listen", settings.listen)), v6].into_iter().flatten();
-    let listeners = listeners.map(|(key, address)| {
-        bind_one(address).map_err(|source| BindError { key, address, source })
-    });
-    Ok(Bound { listeners: listeners.collect::<Result<_, _>>()? })
+pub fn bind(settings: &settings::Portal) -> Result<Bound, ServeError> {
+    let bind = |key, address| {
+        bind_one(address).map_err(|source| ServeError::Bind { key, address, source })
+    };
+    let mut listeners = vec![bind("portal.listen", settings.listen)?];
+    if let Some(address) = settings.listen_v6 {
+        listeners.push(bind("portal.listen_v6", address.into())?);
+    }
+    let tls = match &settings.tls {
+        None => None,
+        Some(tls) => Some(Secure {
+            listener: bind("portal.tls.listen", tls.listen)?,
+            certificate: Arc::new(Certificate::load(tls)?),
+        }),
+    };
+    Ok(Bound { listeners, tls })
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -85,6 +111,11 @@ impl Bound {
     /// Where requests are taken; useful when a port was 0.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Where they are taken over TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref()?.listener.local_addr().ok()
     }
 
     /// Serves until `life` ends.
@@ -106,13 +137,22 @@ impl Bound {
             tokens: Tokens::new(&key),
             tries: Mutex::default(),
             lookups: Semaphore::new(LOOKUPS_MAX),
+            by_tls: self
+                .tls
+                .as_ref()
+                .zip(self.tls_address())
+                .map(|(tls, address)| (tls.certificate.name().to_owned(), address.port())),
         });
-        for address in self.addresses() {
+        for address in self.addresses().into_iter().chain(self.tls_address()) {
             tracing::info!(portal.address = %address, "serving the portal at {address}");
         }
         let doors = Doors::new(portal, life);
         for listener in self.listeners {
             life.spawn("portal", doors.clone().serve(listener));
+        }
+        if let Some(Secure { listener, certificate }) = self.tls {
+            life.spawn("portal over TLS", doors.with(&certificate).serve(listener));
+            life.spawn("portal's certificate", certificate.follow_its_files());
         }
     }
 }
@@ -127,6 +167,8 @@ struct Portal {
     tokens: Tokens,
     tries: Mutex<Tries>,
     lookups: Semaphore,
+    /// By which name and at which port it is reached over TLS.
+    by_tls: Option<(String, u16)>,
 }
 
 /// Who has sent a request.
@@ -139,6 +181,12 @@ struct Visitor {
 }
 
 impl Portal {
+    /// Where those are sent who have arrived at `address`.
+    fn origin(&self, address: SocketAddr) -> String {
+        let tls = self.by_tls.as_ref().map(|(name, port)| (name.as_str(), *port));
+        route::origin(address, tls)
+    }
+
     async fn visitor(&self, address: IpAddr) -> Result<Visitor, online::Silent> {
         let mac = self.mac_of(address).await;
         let standing = self.asker.standing(mac, address).await?;

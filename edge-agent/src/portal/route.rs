@@ -46,10 +46,17 @@ impl Route {
     }
 }
 
-/// `own` is where the request arrived.
-pub(super) fn route(own: SocketAddr, method: Method, host: &str, path: &str) -> Route {
+/// Where a request arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Own<'a> {
+    pub(super) address: SocketAddr,
+    /// Of the certificate; over TLS only.
+    pub(super) name: Option<&'a str>,
+}
+
+pub(super) fn route(own: Own<'_>, method: Method, host: &str, path: &str) -> Route {
     let reads = matches!(method, Method::Get | Method::Head);
-    if !is_own(own, host) {
+    if !own.is(host) {
         let name = host.strip_suffix(":80").unwrap_or(host);
         return match probes::success(name, path) {
             Some(success) if reads => Route::Probe(success),
@@ -73,21 +80,44 @@ pub(super) const LOGIN: &str = "/login";
 pub(super) const LOGOUT: &str = "/logout";
 pub(super) const API: &str = "/api/captive-portal";
 
-/// Where the page of the portal is, without a slash at the end.
-pub(super) fn origin(own: SocketAddr) -> String {
-    format!("http://{own}")
+/// Where the page of the portal is, without a slash at the end: at the address where a request
+/// arrived, or by `name` at the port of TLS where there is one.
+pub(super) fn origin(address: SocketAddr, tls: Option<(&str, u16)>) -> String {
+    match tls {
+        None => format!("http://{address}"),
+        Some((name, HTTPS)) => format!("https://{name}"),
+        Some((name, port)) => format!("https://{name}:{port}"),
+    }
 }
 
-fn is_own(own: SocketAddr, host: &str) -> bool {
-    let address: Option<SocketAddr> = host.parse().ok();
-    let at_80 = || {
-        let bare: Option<IpAddr> = host.parse().ok();
-        let six = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let six: Option<Ipv6Addr> = six.and_then(|text| text.parse().ok());
-        let ip = bare.filter(IpAddr::is_ipv4).or(six.map(IpAddr::V6))?;
-        Some(SocketAddr::new(ip, 80))
-    };
-    address.or_else(at_80).is_some_and(|it| it.ip() == own.ip() && it.port() == own.port())
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
+
+impl Own<'_> {
+    fn is(self, host: &str) -> bool {
+        self.address_is(host) || self.name.is_some_and(|name| self.name_is(name, host))
+    }
+
+    fn name_is(self, name: &str, host: &str) -> bool {
+        let (bare, port) = match host.rsplit_once(':') {
+            Some((bare, port)) => (bare, port.parse().ok()),
+            None => (host, Some(HTTPS)),
+        };
+        bare.eq_ignore_ascii_case(name) && port == Some(self.address.port())
+    }
+
+    fn address_is(self, host: &str) -> bool {
+        let without_port = || {
+            let bare: Option<IpAddr> = host.parse().ok();
+            let six = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let six: Option<Ipv6Addr> = six.and_then(|text| text.parse().ok());
+            let ip = bare.filter(IpAddr::is_ipv4).or(six.map(IpAddr::V6))?;
+            Some(SocketAddr::new(ip, if self.name.is_some() { HTTPS } else { HTTP }))
+        };
+        let address: Option<SocketAddr> = host.parse().ok().or_else(without_port);
+        let own = self.address;
+        address.is_some_and(|it| it.ip() == own.ip() && it.port() == own.port())
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +129,7 @@ mod tests {
     const OWN: &str = "10.0.0.1:2080";
 
     fn at(own: &str, method: Method, host: &str, path: &str) -> Route {
-        route(own.parse().unwrap(), method, host, path)
+        route(Own { address: own.parse().unwrap(), name: None }, method, host, path)
     }
 
     #[test]
@@ -137,6 +167,32 @@ mod tests {
         ] {
             assert_eq!(at(own, Method::Get, host, "/"), Route::Page, "{host} at {own}");
         }
+    }
+
+    #[test]
+    fn over_tls_the_portal_is_known_by_its_name_too() {
+        let over = |port: u16, host| {
+            let own = Own { address: ([10, 0, 0, 1], port).into(), name: Some("p.example") };
+            route(own, Method::Get, host, "/")
+        };
+        for (port, host) in [
+            (443, "p.example"),
+            (443, "P.Example:443"),
+            (2443, "p.example:2443"),
+            (443, "10.0.0.1"),
+            (2443, "10.0.0.1:2443"),
+        ] {
+            assert_eq!(over(port, host), Route::Page, "{host} at {port}");
+        }
+        for (port, host) in
+            [(2443, "p.example"), (443, "p.example:80"), (443, "example"), (443, ""), (443, ":443")]
+        {
+            assert_eq!(over(port, host), Route::Away, "{host} at {port}");
+        }
+        let address = ([10, 0, 0, 1], 2080).into();
+        assert_eq!(origin(address, None), "http://10.0.0.1:2080");
+        assert_eq!(origin(address, Some(("p.example", 443))), "https://p.example");
+        assert_eq!(origin(address, Some(("p.example", 2443))), "https://p.example:2443");
     }
 
     #[test]

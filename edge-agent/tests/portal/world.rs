@@ -111,6 +111,14 @@ pub(crate) struct Reply {
 
 impl Reply {
     #[track_caller]
+    pub(crate) fn read(said: &str) -> Self {
+        let parts = said.split_once("\r\n\r\n");
+        let (head, body) = parts.unwrap_or_else(|| panic!("no head: {said:?}"));
+        let status = head.starts_with("HTTP/1.").then(|| head.get(9..12)?.parse().ok()).flatten();
+        Self { status: status.expect(head), head: head.to_owned(), body: body.to_owned() }
+    }
+
+    #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
@@ -143,9 +151,7 @@ pub(crate) fn send(server: SocketAddr, octets: &[u8]) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn ask(server: SocketAddr, request: &str) -> Reply {
     let said = String::from_utf8(send(server, request.as_bytes())).expect("it is text");
-    let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {said:?}"));
-    let status = head.starts_with("HTTP/1.").then(|| head.get(9..12)?.parse().ok()).flatten();
-    Reply { status: status.expect(head), head: head.to_owned(), body: body.to_owned() }
+    Reply::read(&said)
 }
 
 static SWEPT: Once = Once::new();
