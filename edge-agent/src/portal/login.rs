@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{Portal, Visitor, form::Form, standing::Standing, tries::Who, words::Notice};
 use crate::{
+    desired::Snapshot,
     radius::{Refusal, decide_typed},
     sessions::{
         Device,
@@ -40,9 +41,9 @@ impl Portal {
             return Ok(());
         }
         let mac = visitor.mac.ok_or(Notice::DeviceUnknown)?;
-        let subscriber = self.decide(mac, form)?;
-        let revision = self.current.load().revision;
-        self.open(visitor, mac, subscriber, revision).await
+        let snapshot = self.current.load_full();
+        let subscriber = self.decide(&snapshot, mac, form)?;
+        self.open(visitor, mac, subscriber, snapshot.revision).await
     }
 
     pub(super) async fn logout(&self, visitor: &Visitor, form: &Form) -> Result<(), Notice> {
@@ -65,8 +66,17 @@ impl Portal {
     }
 
     /// Who is it, and may they come in?
-    fn decide(&self, mac: Mac, form: &Form) -> Result<Arc<Subscriber>, Notice> {
+    fn decide(
+        &self,
+        snapshot: &Snapshot,
+        mac: Mac,
+        form: &Form,
+    ) -> Result<Arc<Subscriber>, Notice> {
         let Form { username, password, .. } = form;
+        // First of all: what is refused is written down, and nobody is to fill the journal.
+        if !self.may_try(Who::Device(mac)) {
+            return Err(Notice::TooManyTries);
+        }
         let refuse = |refusal: Refusal| {
             // For people, in sums, as refusals at a NAS are.
             let username = username.chars().take(USERNAME_MAX).collect();
@@ -77,21 +87,20 @@ impl Portal {
         if username.len() > USERNAME_MAX {
             return Err(refuse(Refusal::UnknownSubscriber));
         }
-        let may_try = {
-            let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            tries.take(Who::Device(mac), now) && tries.take(Who::Username(username.clone()), now)
-        };
-        if !may_try {
+        if !self.may_try(Who::Username(username.clone())) {
             return Err(Notice::TooManyTries);
         }
         let password = Password::typed(password.as_bytes()).ok_or(Refusal::WrongPassword);
         let decided = password.and_then(|password| {
-            let snapshot = self.current.load();
-            let subscriber = decide_typed(&snapshot, username, password)?;
+            let subscriber = decide_typed(snapshot, username, password)?;
             self.has_room(&subscriber, mac).then_some(subscriber).ok_or(Refusal::TooManyDevices)
         });
         decided.map_err(refuse)
+    }
+
+    fn may_try(&self, who: Who) -> bool {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.take(who, Instant::now())
     }
 
     /// Simultaneous use, as at a NAS: if there is room for this device, its place is taken.

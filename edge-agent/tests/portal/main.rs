@@ -304,6 +304,27 @@ fn a_device_that_is_not_on_line_is_sent_to_the_page_whatever_it_asks() {
 }
 
 #[test]
+fn what_the_kernel_rewrites_is_answered_in_the_name_of_who_was_asked() {
+    let world = World::new("nat");
+    world.cable.at(Side::Device, "ip route add default via 10.77.0.1");
+    for rule in [
+        "nft add table ip portal",
+        "nft add chain ip portal before { type nat hook prerouting priority dstnat ; }",
+        "nft add rule ip portal before iifname lan0 tcp dport 80 redirect to :2080",
+    ] {
+        world.cable.at(Side::Edge, rule);
+    }
+    let elsewhere = "203.0.113.9:80".parse().unwrap();
+    let asked = || {
+        let request = get("captive.apple.com", "/hotspot-detect.html");
+        world.cable.inside(Side::Device, || ask(elsewhere, &request))
+    };
+    assert_eq!(asked().header("location"), Some(&*format!("http://{}/", world.portal)));
+    assert_eq!(world.login("amina", "simba+%26+chui").status, 303);
+    assert!(asked().body.contains("<TITLE>Success</TITLE>"));
+}
+
+#[test]
 fn a_page_is_small_whole_and_in_the_language_that_is_liked() {
     let world = World::new("page");
     let reply = world.own("/");
