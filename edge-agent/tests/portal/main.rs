@@ -41,8 +41,10 @@ use shared::{
     wire::latest::{command::Effect, desired::Desired},
 };
 
+mod browser;
 mod world;
 
+use browser::Browser;
 use world::{Cable, DEVICE, Reply, Side, ask, send};
 
 const DESIRED: &str = r#"
@@ -303,17 +305,53 @@ fn a_device_that_is_not_on_line_is_sent_to_the_page_whatever_it_asks() {
     assert_eq!(world.told(|told| told.opens.len()), 0);
 }
 
-#[test]
-fn what_the_kernel_rewrites_is_answered_in_the_name_of_who_was_asked() {
-    let world = World::new("nat");
-    world.cable.at(Side::Device, "ip route add default via 10.77.0.1");
+/// As the data plane does for those who are not on-line.
+fn rewrite(cable: &Cable) {
+    cable.at(Side::Device, "ip route add default via 10.77.0.1");
     for rule in [
         "nft add table ip portal",
         "nft add chain ip portal before { type nat hook prerouting priority dstnat ; }",
         "nft add rule ip portal before iifname lan0 tcp dport 80 redirect to :2080",
+        // Who asks for TLS hears at once that there is nobody.
+        "nft add rule ip portal before iifname lan0 tcp dport 443 redirect to :1",
     ] {
-        world.cable.at(Side::Edge, rule);
+        cable.at(Side::Edge, rule);
     }
+}
+
+#[test]
+fn a_person_with_a_browser_comes_in_and_goes_again() {
+    let world = World::new("browser");
+    rewrite(&world.cable);
+    let browser = Browser::start(&world.cable, "203.0.113.9", "10.77.0.1");
+    browser.open("http://captive.apple.com/hotspot-detect.html");
+    assert_eq!(browser.url(), format!("http://{}/", world.portal));
+    // The page is drawn as it is meant: its policy lets its own style through.
+    assert_eq!(browser.style(".small", "opacity"), "0.8");
+    browser.click("a[lang=sw]");
+    assert_eq!(browser.text("button"), "Ingia");
+    browser.type_into("input[name=username]", "amina");
+    browser.type_into("input[name=password]", "simbA & chui");
+    browser.click("button");
+    assert_eq!(browser.text(".bad"), "Jina la mtumiaji au nenosiri si sahihi.");
+    browser.type_into("input[name=password]", "simba & chui");
+    browser.click("button");
+    assert_eq!(browser.text(".good"), "Umeunganishwa.");
+    assert_eq!(browser.url(), format!("http://{}/?lang=sw", world.portal));
+    assert_eq!(world.told(|told| told.opens.len()), 1);
+    browser.open("http://captive.apple.com/hotspot-detect.html");
+    assert_eq!(browser.text("body"), "Success");
+    browser.open(&format!("http://{}/?lang=en", world.portal));
+    assert_eq!(browser.text("dd"), "amina");
+    browser.click("button");
+    assert_eq!(browser.text("h1 + p"), "You are not on-line yet.");
+    assert_eq!(world.told(|told| told.live.len()), 0);
+}
+
+#[test]
+fn what_the_kernel_rewrites_is_answered_in_the_name_of_who_was_asked() {
+    let world = World::new("nat");
+    rewrite(&world.cable);
     let elsewhere = "203.0.113.9:80".parse().unwrap();
     let asked = || {
         let request = get("captive.apple.com", "/hotspot-detect.html");
