@@ -72,7 +72,8 @@ impl<'a> Browser<'a> {
         })
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    /// What the driver says, and that it fails, if it does.
+    fn try_ask(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
         let body = if method == "GET" { String::new() } else { body.to_string() };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\nConnection: close\r\n\
@@ -82,8 +83,13 @@ impl<'a> Browser<'a> {
         let server = ([127, 0, 0, 1], PORT).into();
         let reply = self.cable.inside(Side::Device, || ask_driver(server, &request));
         let said: Value = serde_json::from_str(&reply.body).expect("WebDriver speaks JSON");
-        assert_eq!(reply.status, 200, "{method} {path}: {said}");
-        said.get("value").cloned().expect("an answer has a value")
+        let value = said.get("value").cloned().expect("an answer has a value");
+        if reply.status == 200 { Ok(value) } else { Err(value) }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let said = self.try_ask(method, path, body);
+        said.unwrap_or_else(|fault| panic!("{method} {path}: {fault}"))
     }
 
     fn of_session(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -98,17 +104,39 @@ impl<'a> Browser<'a> {
         self.of_session("GET", "/url", &Value::Null).as_str().expect("a text").to_owned()
     }
 
-    fn element(&self, selector: &str) -> String {
+    fn try_element(&self, selector: &str) -> Result<String, Value> {
         let which = json!({ "using": "css selector", "value": selector });
-        let found = self.of_session("POST", "/element", &which);
+        let path = format!("/session/{}/element", self.session);
+        let found = self.try_ask("POST", &path, &which)?;
         let (_, id) = found.as_object().and_then(|it| it.iter().next()).expect("an element");
-        id.as_str().expect("its id is a text").to_owned()
+        Ok(id.as_str().expect("its id is a text").to_owned())
     }
 
-    /// What a person reads there.
-    pub(crate) fn text(&self, selector: &str) -> String {
-        let path = format!("/element/{}/text", self.element(selector));
-        self.of_session("GET", &path, &Value::Null).as_str().expect("a text").to_owned()
+    fn element(&self, selector: &str) -> String {
+        let found = self.try_element(selector);
+        found.unwrap_or_else(|fault| panic!("{selector}: {fault}"))
+    }
+
+    /// What a person reads there at this moment, of a page that may just be going.
+    fn try_text(&self, selector: &str) -> Result<String, Value> {
+        let element = self.try_element(selector)?;
+        let path = format!("/session/{}/element/{element}/text", self.session);
+        let text = self.try_ask("GET", &path, &Value::Null)?;
+        Ok(text.as_str().expect("a text").to_owned())
+    }
+
+    /// Waits until a person reads `expected` there: a click is over before its page is there.
+    #[track_caller]
+    pub(crate) fn reads(&self, selector: &str, expected: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let text = self.try_text(selector);
+            if text.as_deref() == Ok(expected) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{selector}: {text:?}, and not {expected:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub(crate) fn type_into(&self, selector: &str, text: &str) {
@@ -116,7 +144,6 @@ impl<'a> Browser<'a> {
         self.of_session("POST", &path, &json!({ "text": text }));
     }
 
-    /// Waits for the page that comes of it.
     pub(crate) fn click(&self, selector: &str) {
         let path = format!("/element/{}/click", self.element(selector));
         self.of_session("POST", &path, &json!({}));
