@@ -32,17 +32,26 @@ macro_rules! kinds {
 kinds! {
     AccessPointId = AccessPointKind("ap"),
     AuditId = AuditKind("aud"),
+    BatchId = BatchKind("vb"),
     CommandId = CommandKind("cmd"),
+    CreditNoteId = CreditNoteKind("crn"),
     EdgeId = EdgeKind("edge"),
+    EntitlementId = EntitlementKind("ent"),
+    EntryId = EntryKind("le"),
     EpochId = EpochKind("epoch"),
+    InvoiceId = InvoiceKind("inv"),
     NasId = NasKind("nas"),
     OperatorId = OperatorKind("op"),
+    PaymentId = PaymentKind("pay"),
+    PayoutId = PayoutKind("po"),
     PlanId = PlanKind("plan"),
     PlanVersionId = PlanVersionKind("planv"),
+    ResellerId = ResellerKind("rsl"),
     SessionId = SessionKind("ses"),
     SubscriberId = SubscriberKind("sub"),
     SubscriptionId = SubscriptionKind("subn"),
     TenantId = TenantKind("ten"),
+    VoucherId = VoucherKind("vou"),
 }
 
 impl<K> Id<K> {

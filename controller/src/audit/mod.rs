@@ -71,7 +71,7 @@ impl Audit {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, filter, after, limit).await
     }
 }

@@ -120,7 +120,7 @@ impl Tenants {
         new: NewTenant,
     ) -> Result<Made<Tenant>, TenantError> {
         let id = TenantId::from_uuid(Uuid::now_v7());
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
         {
@@ -171,7 +171,7 @@ impl Tenants {
         if actor.tenant == crate::actor::PLATFORM {
             self.db.auth_tx().await
         } else {
-            self.db.tenant(actor.tenant).await
+            self.db.staff(actor).await
         }
     }
 }

@@ -213,4 +213,10 @@ async fn visible(tx: &mut Tx) -> i64 {
 }
 
 /// Facts that are the same for all tenants.
-const WITHOUT_TENANT: &[&str] = &["_sqlx_migrations", "subscription_transition"];
+const WITHOUT_TENANT: &[&str] = &[
+    "_sqlx_migrations",
+    "inbox_event",
+    "ledger_chart",
+    "merchant_account",
+    "subscription_transition",
+];
