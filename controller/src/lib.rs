@@ -12,6 +12,7 @@ pub mod about;
 pub mod actor;
 pub mod app;
 pub mod audit;
+pub mod billing;
 pub mod broker;
 pub mod cli;
 pub mod clock;
