@@ -156,6 +156,10 @@ impl App {
         })
     }
 
+    pub const fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     pub const fn operators(&self) -> &Operators {
         &self.operators
     }
@@ -274,6 +278,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
         }
     };
     storage.watch(&life);
+    life.spawn("audit chain", app.audit.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {
