@@ -20,6 +20,7 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
@@ -34,6 +35,7 @@ use crate::{
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
     tenants::{self, Tenants},
+    vouchers::{self, Vouchers},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,7 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
@@ -70,6 +73,7 @@ pub struct App {
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,
+    vouchers: Vouchers,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -143,6 +147,7 @@ impl App {
             audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            ledger: Ledger::new(db.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office,
             operators: Operators::new(db.clone(), hasher),
@@ -150,6 +155,7 @@ impl App {
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             tenants: Tenants::new(db.clone()),
+            vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
             look_again,
             db,
             seal,
@@ -180,6 +186,10 @@ impl App {
         &self.tenants
     }
 
+    pub const fn vouchers(&self) -> &Vouchers {
+        &self.vouchers
+    }
+
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
         Guarded::default()
@@ -196,6 +206,8 @@ impl App {
             .merge(audit::http::routes())
             .merge(desired::http::routes())
             .merge(sessions::http::routes())
+            .merge(vouchers::http::routes())
+            .merge(ledger::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -223,6 +235,7 @@ shares! {
     db: Db,
     edges: Edges,
     nases: Nases,
+    ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
     office: Office,
@@ -232,6 +245,7 @@ shares! {
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,
+    vouchers: Vouchers,
 }
 
 impl FromRef<App> for Desk {

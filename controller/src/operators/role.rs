@@ -37,6 +37,8 @@ impl Role {
     pub const FRONT_DESK: &[Self] = &[Self::Owner, Self::Finance, Self::Noc, Self::Support];
     /// Who decides what is sold.
     pub const SALES: &[Self] = &[Self::Owner, Self::Finance];
+    /// Who may read the books.
+    pub const BOOKKEEPERS: &[Self] = &[Self::Owner, Self::Finance, Self::Auditor];
     /// Who builds the network.
     pub const NETWORK: &[Self] = &[Self::Owner, Self::Noc];
     /// Who may read about staff.

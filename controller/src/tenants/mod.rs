@@ -184,6 +184,13 @@ pub(crate) async fn insert(tx: &mut Tx, id: TenantId, new: &NewTenant) -> Result
     })
 }
 
+/// Whose days and months these are.
+pub(crate) async fn zone(tx: &mut Tx, id: TenantId) -> Result<jiff::tz::TimeZone, StoreError> {
+    let tz = store::zone(tx, id).await?;
+    let corrupt = StoreError::Corrupt { table: "tenant", column: "tz", row: *id.as_uuid() };
+    jiff::tz::TimeZone::get(&tz).map_err(|_| corrupt)
+}
+
 pub(crate) async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
     store::any(tx).await
 }

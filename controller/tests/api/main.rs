@@ -10,4 +10,5 @@ mod processes;
 mod routes;
 mod subscribers;
 mod subscriptions;
+mod vouchers;
 mod world;

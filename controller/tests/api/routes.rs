@@ -62,6 +62,7 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
 fn nobody(path: &str) -> String {
     let tags = [
         ("/access-points/", "ap"),
+        ("/batches/", "vb"),
         ("/edges/", "edge"),
         ("/nas/", "nas"),
         ("/operators/", "op"),
