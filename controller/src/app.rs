@@ -20,6 +20,7 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invoices::{self, Invoices},
     ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
@@ -27,6 +28,7 @@ use crate::{
         nas::{self, Nases},
     },
     operators::{self, Hasher, Operators},
+    payments::{self, Payments},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
     seal::{MasterKeyError, Seal},
@@ -65,10 +67,12 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
+    payments: Payments,
     plans: Plans,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
@@ -147,10 +151,12 @@ impl App {
             audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            invoices: Invoices::new(db.clone()),
             ledger: Ledger::new(db.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office,
             operators: Operators::new(db.clone(), hasher),
+            payments: Payments::new(db.clone()),
             plans: Plans::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
@@ -186,6 +192,14 @@ impl App {
         &self.tenants
     }
 
+    pub const fn invoices(&self) -> &Invoices {
+        &self.invoices
+    }
+
+    pub const fn payments(&self) -> &Payments {
+        &self.payments
+    }
+
     pub const fn vouchers(&self) -> &Vouchers {
         &self.vouchers
     }
@@ -208,6 +222,8 @@ impl App {
             .merge(sessions::http::routes())
             .merge(vouchers::http::routes())
             .merge(ledger::http::routes())
+            .merge(invoices::http::routes())
+            .merge(payments::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -235,11 +251,13 @@ shares! {
     db: Db,
     edges: Edges,
     nases: Nases,
+    invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
     office: Office,
     operators: Operators,
+    payments: Payments,
     plans: Plans,
     seal: Seal,
     subscribers: Subscribers,

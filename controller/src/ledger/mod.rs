@@ -98,6 +98,11 @@ pub(crate) async fn post(tx: &mut Tx, entry: &Entry) -> Result<bool, StoreError>
     store::post(tx, entry).await
 }
 
+/// What somebody has in their wallet.
+pub(crate) fn wallet_of(subscriber: SubscriberId) -> String {
+    Account::Wallet(subscriber).code()
+}
+
 /// Reads the books.
 #[derive(Clone, Debug)]
 pub struct Ledger {

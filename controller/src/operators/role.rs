@@ -37,6 +37,8 @@ impl Role {
     pub const FRONT_DESK: &[Self] = &[Self::Owner, Self::Finance, Self::Noc, Self::Support];
     /// Who decides what is sold.
     pub const SALES: &[Self] = &[Self::Owner, Self::Finance];
+    /// Who takes money.
+    pub const CASHIERS: &[Self] = &[Self::Owner, Self::Finance, Self::Support];
     /// Who may read the books.
     pub const BOOKKEEPERS: &[Self] = &[Self::Owner, Self::Finance, Self::Auditor];
     /// Who builds the network.

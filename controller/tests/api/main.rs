@@ -6,6 +6,7 @@ mod command_line;
 mod inventory;
 mod isolation;
 mod logins;
+mod money;
 mod processes;
 mod routes;
 mod subscribers;
