@@ -30,6 +30,8 @@ CREATE TABLE reseller (
   CHECK (parent_id <> id)
 );
 SELECT protect('reseller');
+CREATE POLICY reseller_scope ON reseller AS RESTRICTIVE TO kennet_app
+  USING ((SELECT current_scope()) = 'tenant' OR id::text = (SELECT current_scope()));
 GRANT SELECT, INSERT, UPDATE (name, msisdn, active, version) ON reseller TO kennet_app;
 
 ALTER TABLE subscriber
@@ -58,4 +60,5 @@ CREATE TABLE commission_rule (
     (tenant_id WITH =, reseller_id WITH =, during WITH &&)
 );
 SELECT protect('commission_rule');
-GRANT SELECT, INSERT, UPDATE (during) ON commission_rule TO kennet_app;
+SELECT protect_scope('commission_rule');
+GRANT SELECT, INSERT, UPDATE (during), DELETE ON commission_rule TO kennet_app;

@@ -18,6 +18,7 @@ CREATE TABLE settlement (
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON settlement
   FOR EACH ROW EXECUTE FUNCTION append_only();
 SELECT protect('settlement');
+SELECT protect_scope('settlement');
 GRANT SELECT, INSERT ON settlement TO kennet_app;
 
 -- Held, then paid or failed. Its id is what the provider is told, so that a retry cannot pay twice.
@@ -70,6 +71,7 @@ CREATE CONSTRAINT TRIGGER payout_resolve_booked AFTER UPDATE ON payout
   WHEN (OLD.state NOT IN ('paid', 'failed') AND NEW.state IN ('paid', 'failed'))
   EXECUTE FUNCTION must_be_booked('payout.resolve', 'payout', 'amount_cents');
 SELECT protect('payout');
+SELECT protect_scope('payout');
 GRANT SELECT, INSERT, UPDATE (state, approved_by, provider_txn, version) ON payout TO kennet_app;
 
 -- When something was down, as it was measured.

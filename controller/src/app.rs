@@ -29,11 +29,14 @@ use crate::{
     },
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
+    payouts::{self, Payouts},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
+    resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
     sessions,
     settings::{self, Database, Settings},
+    settlements::{self, Settlements},
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
     tenants::{self, Tenants},
@@ -73,7 +76,10 @@ pub struct App {
     office: Office,
     operators: Operators,
     payments: Payments,
+    payouts: Payouts,
     plans: Plans,
+    resellers: Resellers,
+    settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,
@@ -157,7 +163,10 @@ impl App {
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
+            payouts: Payouts::new(db.clone()),
             plans: Plans::new(db.clone()),
+            resellers: Resellers::new(db.clone()),
+            settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             tenants: Tenants::new(db.clone()),
@@ -224,6 +233,9 @@ impl App {
             .merge(ledger::http::routes())
             .merge(invoices::http::routes())
             .merge(payments::http::routes())
+            .merge(resellers::http::routes())
+            .merge(settlements::http::routes())
+            .merge(payouts::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -258,8 +270,11 @@ shares! {
     office: Office,
     operators: Operators,
     payments: Payments,
+    payouts: Payouts,
     plans: Plans,
+    resellers: Resellers,
     seal: Seal,
+    settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,

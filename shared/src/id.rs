@@ -48,6 +48,7 @@ kinds! {
     PlanVersionId = PlanVersionKind("planv"),
     ResellerId = ResellerKind("rsl"),
     SessionId = SessionKind("ses"),
+    SettlementId = SettlementKind("stl"),
     SubscriberId = SubscriberKind("sub"),
     SubscriptionId = SubscriptionKind("subn"),
     TenantId = TenantKind("ten"),

@@ -21,6 +21,8 @@ use crate::{
 pub enum Account {
     /// What the shops hold, in cash and in vouchers that they were given to sell.
     Till,
+    /// Where the provider pays out from.
+    Paybill,
     /// Invoices that are not paid.
     Receivable(SubscriberId),
     Wallet(SubscriberId),
@@ -42,6 +44,7 @@ impl Account {
     fn code(self) -> String {
         match self {
             Self::Till => "cash:till".to_owned(),
+            Self::Paybill => "cash:paybill".to_owned(),
             Self::Receivable(id) => format!("ar:{}", id.as_uuid()),
             Self::Wallet(id) => format!("wallet:{}", id.as_uuid()),
             Self::Agent(id) => format!("agent:{}", id.as_uuid()),
@@ -65,6 +68,7 @@ pub enum Event {
     PaymentMatched(PaymentId),
     PaymentAllocated(Uuid),
     VouchersSold(Uuid),
+    FloatPaidIn(Uuid),
     PayoutHeld(PayoutId),
     /// Paid or failed, never both.
     PayoutResolved(PayoutId),
@@ -79,6 +83,7 @@ impl Event {
             Self::PaymentMatched(id) => ("payment.match", "payment", *id.as_uuid()),
             Self::PaymentAllocated(id) => ("payment.allocate", "payment_allocation", id),
             Self::VouchersSold(id) => ("voucher.sale", "voucher_sale", id),
+            Self::FloatPaidIn(id) => ("float.in", "float", id),
             Self::PayoutHeld(id) => ("payout.hold", "payout", *id.as_uuid()),
             Self::PayoutResolved(id) => ("payout.resolve", "payout", *id.as_uuid()),
         }

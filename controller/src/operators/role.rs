@@ -33,6 +33,9 @@ impl Role {
     /// Who may read what is in a tenant.
     pub const READERS: &[Self] =
         &[Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor];
+    /// The same, and who sees what is a reseller's: the database shows them nothing else.
+    pub const READERS_AND_RESELLERS: &[Self] =
+        &[Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor, Self::Reseller];
     /// Who looks after subscribers.
     pub const FRONT_DESK: &[Self] = &[Self::Owner, Self::Finance, Self::Noc, Self::Support];
     /// Who decides what is sold.

@@ -7,7 +7,8 @@ use axum::{
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use shared::id::{
-    BatchId, BatchKind, EntitlementId, PlanVersionId, SubscriberId, VoucherId, VoucherKind,
+    BatchId, BatchKind, EntitlementId, PlanVersionId, ResellerId, SubscriberId, VoucherId,
+    VoucherKind,
 };
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -29,11 +30,11 @@ where
     Vouchers: FromRef<S>,
 {
     Guarded::default()
-        .route(Need::One(Role::READERS), routes!(list))
+        .route(Need::One(Role::READERS_AND_RESELLERS), routes!(list))
         .route(Need::One(Role::SALES), routes!(issue))
         .route(Need::One(Role::FRONT_DESK), routes!(redeem))
-        .route(Need::One(Role::READERS), routes!(batches))
-        .route(Need::One(Role::READERS), routes!(show_batch))
+        .route(Need::One(Role::READERS_AND_RESELLERS), routes!(batches))
+        .route(Need::One(Role::READERS_AND_RESELLERS), routes!(show_batch))
         .route(Need::One(Role::SALES), routes!(sell))
         .route(Need::One(Role::SALES), routes!(void))
 }
@@ -113,7 +114,8 @@ async fn show_batch(
     Ok(Json(vouchers.batch(&actor, id).await?.into()))
 }
 
-/// Sells what is left of a batch to the tenant's own shops, which owe its value from then on.
+/// Sells what is left of a batch: the tenant's own shops owe its value from then on; a reseller's
+/// float pays it, less the commission.
 #[utoipa::path(post, path = "/api/vouchers/batches/{id}/sell", tag = "vouchers",
     params(("id" = String, Path)),
     responses((status = 200, body = BatchView), (status = 409, body = Problem)))]
@@ -150,6 +152,9 @@ struct FilterQuery {
 struct IssueBody {
     #[schema(value_type = String)]
     plan_version: PlanVersionId,
+    /// For whom; none: the tenant's own shops.
+    #[schema(value_type = Option<String>)]
+    reseller: Option<ResellerId>,
     #[schema(minimum = 1, maximum = 10000)]
     qty: u32,
     /// What one costs, taxes included; none: the price of the plan.
@@ -161,7 +166,7 @@ struct IssueBody {
     #[serde(default = "length")]
     #[schema(minimum = 7, maximum = 15)]
     length: u8,
-    /// For the tenant's own shops: sold at once, so that they can be redeemed.
+    /// Sold at once, so that they can be redeemed.
     #[serde(default)]
     presold: bool,
 }
@@ -174,6 +179,7 @@ impl IssueBody {
         }
         Ok(NewBatch {
             plan_version: self.plan_version,
+            reseller: self.reseller,
             qty: self.qty,
             face: self.face_cents.map(|cents| Cents::new(cents.into())),
             redeem_by: self.redeem_by,
@@ -230,6 +236,9 @@ struct BatchView {
     id: BatchId,
     #[schema(value_type = String)]
     plan_version: PlanVersionId,
+    /// Whose vouchers they are; none: the tenant's own.
+    #[schema(value_type = Option<String>)]
+    reseller: Option<ResellerId>,
     qty: u32,
     /// What one costs, taxes included.
     face_cents: i64,
@@ -251,11 +260,13 @@ struct CountView {
 
 impl From<Batch> for BatchView {
     fn from(batch: Batch) -> Self {
-        let Batch { id, plan_version, qty, face, split, redeem_by, created_at, states } = batch;
+        let Batch { id, plan_version, reseller, qty, face, split, redeem_by, created_at, states } =
+            batch;
         let states = states.into_iter().map(|(state, count)| CountView { state, count });
         Self {
             id,
             plan_version,
+            reseller,
             qty,
             face_cents: face.get(),
             net_cents: split.net.get(),
@@ -306,6 +317,8 @@ impl From<VoucherError> for Problem {
             VoucherError::NotForSale => Self::conflict("not-for-sale", title),
             VoucherError::UnknownSubscriber => Self::conflict("no-such-subscriber", title),
             VoucherError::TooShort => Self::invalid(vec![FieldError::new("length", title)]),
+            VoucherError::UnknownReseller => Self::conflict("no-such-reseller", title),
+            VoucherError::FloatTooLow => Self::conflict("float-too-low", title),
             VoucherError::NothingToSell => Self::conflict("nothing-to-sell", title),
             VoucherError::NothingToVoid => Self::conflict("nothing-to-void", title),
             VoucherError::NotSold => Self::conflict("voucher-not-sold", title),

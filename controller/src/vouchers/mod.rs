@@ -11,7 +11,7 @@ mod store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{
-    id::{BatchId, EntitlementId, PlanVersionId, SubscriberId, TenantId, VoucherId},
+    id::{BatchId, EntitlementId, PlanVersionId, ResellerId, SubscriberId, TenantId, VoucherId},
     secret::Secret,
 };
 use uuid::Uuid;
@@ -26,6 +26,7 @@ use crate::{
     edges::LookAgain,
     idempotency::{self, Claim, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
+    resellers,
     seal::Seal,
     taxes, tenants,
     words::choices,
@@ -60,6 +61,8 @@ pub struct Voucher {
 pub struct Batch {
     pub id: BatchId,
     pub plan_version: PlanVersionId,
+    /// Whose vouchers they are; none: the tenant's own.
+    pub reseller: Option<ResellerId>,
     pub qty: u32,
     /// What one costs, taxes included.
     pub face: Cents,
@@ -73,7 +76,7 @@ pub struct Batch {
 impl Batch {
     fn snapshot(&self) -> Value {
         json!({
-            "plan_version": self.plan_version, "qty": self.qty, "face_cents": self.face.get(),
+            "plan_version": self.plan_version, "reseller": self.reseller, "qty": self.qty, "face_cents": self.face.get(),
             "redeem_by": self.redeem_by,
         })
     }
@@ -89,13 +92,15 @@ pub struct Issued {
 #[derive(Clone, Debug)]
 pub struct NewBatch {
     pub plan_version: PlanVersionId,
+    /// For whom; none: the tenant's own shops.
+    pub reseller: Option<ResellerId>,
     pub qty: u32,
     /// None: the price of the plan.
     pub face: Option<Cents>,
     pub redeem_by: Option<Timestamp>,
     /// Characters before the check character.
     pub length: u8,
-    /// Sold at once, to the tenant's own shops.
+    /// Sold at once.
     pub presold: bool,
 }
 
@@ -129,6 +134,10 @@ pub enum VoucherError {
         code::LEN_MAX
     )]
     TooShort,
+    #[error("there is no such reseller, or it does not sell")]
+    UnknownReseller,
+    #[error("the reseller has not paid in so much")]
+    FloatTooLow,
     #[error("no voucher of the batch is left to be sold")]
     NothingToSell,
     #[error("no voucher of the batch is left to be voided: what was sold stays")]
@@ -158,6 +167,8 @@ impl AsStoreError for VoucherError {
             | Self::NotForSale
             | Self::UnknownSubscriber
             | Self::TooShort
+            | Self::UnknownReseller
+            | Self::FloatTooLow
             | Self::NothingToSell
             | Self::NothingToVoid
             | Self::NotSold
@@ -215,7 +226,7 @@ impl Vouchers {
         key: Option<&Key>,
         new: NewBatch,
     ) -> Result<Made<Issued>, VoucherError> {
-        let NewBatch { plan_version, qty, face, redeem_by, length, presold } = new;
+        let NewBatch { plan_version, reseller, qty, face, redeem_by, length, presold } = new;
         let codes = random_codes(qty, length)?;
         let mut tx = self.db.staff(actor).await?;
         let id = BatchId::from_uuid(Uuid::now_v7());
@@ -246,6 +257,7 @@ impl Vouchers {
         let batch = Batch {
             id,
             plan_version,
+            reseller,
             qty,
             face: split.total()?,
             split,
@@ -253,7 +265,10 @@ impl Vouchers {
             created_at: now,
             states: vec![(VoucherState::Generated, qty)],
         };
-        store::insert_batch(&mut tx, actor.tenant, &batch).await?;
+        let inserted = store::insert_batch(&mut tx, actor.tenant, &batch).await;
+        inserted.map_err(|error| {
+            if error.is_dangling() { VoucherError::UnknownReseller } else { error.into() }
+        })?;
         let marks: Vec<_> = codes.iter().map(|code| self.mark(actor.tenant, code)).collect();
         store::insert(&mut tx, actor.tenant, &batch, &marks).await?;
         record(&mut tx, actor, "voucher.issue", &batch).await?;
@@ -357,7 +372,8 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: BatchId) -> Result<Batch, Vouch
     found.pop().ok_or(VoucherError::UnknownBatch)
 }
 
-/// The shops owe the face value; of it, the net price becomes revenue when it is used.
+/// Who sells owes the face value, a reseller less its commission; of it, the net price becomes
+/// revenue when the voucher is used.
 async fn sell(
     tx: &mut Tx,
     actor: &Actor,
@@ -370,20 +386,34 @@ async fn sell(
         return Err(VoucherError::NothingToSell);
     }
     let total = batch.face.times(left)?;
-    store::insert_sale(tx, actor.tenant, id, batch.id, left, total, now).await?;
+    let (owed_by, commission) = match batch.reseller {
+        None => (Account::Till, Cents::ZERO),
+        Some(reseller) => {
+            let today = billing::day_of(now, &tenants::zone(tx, actor.tenant).await?);
+            let points = resellers::commission(tx, actor.tenant, reseller, today).await?;
+            let points = points.ok_or(VoucherError::UnknownReseller)?;
+            (Account::Agent(reseller), points.of(total)?)
+        }
+    };
+    store::insert_sale(tx, actor.tenant, id, batch, left, (total, commission), now).await?;
     if total > Cents::ZERO {
         let owed = |cents: Cents| Cents::ZERO.minus(cents.times(left)?);
         let entry = Entry {
             event: Event::VouchersSold(id),
             at: now,
             lines: vec![
-                (Account::Till, total),
+                (owed_by, total.minus(commission)?),
+                (Account::Commission, commission),
                 (Account::DeferredVouchers, owed(batch.split.net)?),
                 (Account::Excise, owed(batch.split.excise)?),
                 (Account::Vat, owed(batch.split.vat)?),
             ],
         };
-        ledger::post(tx, &entry).await?;
+        let posted = ledger::post(tx, &entry).await;
+        posted.map_err(|error| match error.constraint() {
+            Some("ledger_account_floor") => VoucherError::FloatTooLow,
+            Some(_) | None => error.into(),
+        })?;
     }
     store::mark_sold(tx, actor.tenant, batch.id, id).await?;
     record(tx, actor, "voucher.sell", batch).await?;

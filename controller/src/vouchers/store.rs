@@ -4,7 +4,9 @@ use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use shared::id::{BatchId, EntitlementId, PlanVersionId, SubscriberId, TenantId, VoucherId};
+use shared::id::{
+    BatchId, EntitlementId, PlanVersionId, ResellerId, SubscriberId, TenantId, VoucherId,
+};
 use uuid::Uuid;
 
 use super::{Batch, Filter, Redeemed, Voucher, VoucherState};
@@ -59,8 +61,8 @@ pub(super) async fn insert_batch(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO voucher_batch (tenant_id, id, plan_version_id, qty, face_cents, net_cents,
-           excise_cents, vat_cents, redeem_by, code_key_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
+           excise_cents, vat_cents, redeem_by, code_key_id, created_at, reseller_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)",
         tenant.as_uuid(),
         batch.id.as_uuid(),
         batch.plan_version.as_uuid(),
@@ -71,6 +73,7 @@ pub(super) async fn insert_batch(
         batch.split.vat.get(),
         batch.redeem_by.map(jiff_sqlx::ToSqlx::to_sqlx) as _,
         batch.created_at.to_sqlx() as _,
+        batch.reseller.map(|id| *id.as_uuid()),
     )
     .execute(&mut **tx)
     .await?;
@@ -87,14 +90,15 @@ pub(super) async fn insert(
     let ids: Vec<_> = marks.iter().map(|_| Uuid::now_v7()).collect();
     let marks: Vec<_> = marks.iter().map(|mark| mark.to_vec()).collect();
     sqlx::query!(
-        "INSERT INTO voucher (tenant_id, id, batch_id, serial, code_hash, net_cents)
-         SELECT $1, id, $2, n, mark, $3
+        "INSERT INTO voucher (tenant_id, id, batch_id, serial, code_hash, net_cents, reseller_id)
+         SELECT $1, id, $2, n, mark, $3, $6
            FROM unnest($4::uuid[], $5::bytea[]) WITH ORDINALITY AS new (id, mark, n)",
         tenant.as_uuid(),
         batch.id.as_uuid(),
         batch.split.net.get(),
         &ids,
         &marks,
+        batch.reseller.map(|id| *id.as_uuid()),
     )
     .execute(&mut **tx)
     .await?;
@@ -122,20 +126,23 @@ pub(super) async fn insert_sale(
     tx: &mut Tx,
     tenant: TenantId,
     id: Uuid,
-    batch: BatchId,
+    batch: &Batch,
     qty: u32,
-    total: Cents,
+    (total, commission): (Cents, Cents),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO voucher_sale (tenant_id, id, batch_id, qty, face_cents, at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO voucher_sale (tenant_id, id, batch_id, qty, face_cents, at, reseller_id,
+           commission_cents)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         tenant.as_uuid(),
         id,
-        batch.as_uuid(),
+        batch.id.as_uuid(),
         qty.cast_signed(),
         total.get(),
         now.to_sqlx() as _,
+        batch.reseller.map(|id| *id.as_uuid()),
+        commission.get(),
     )
     .execute(&mut **tx)
     .await?;
@@ -309,7 +316,7 @@ pub(super) async fn batches(
     limit: i64,
 ) -> Result<Vec<Batch>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT id, plan_version_id, qty, face_cents, net_cents, excise_cents, vat_cents,
+        r#"SELECT id, plan_version_id, reseller_id, qty, face_cents, net_cents, excise_cents, vat_cents,
                   redeem_by AS "redeem_by: jiff_sqlx::Timestamp",
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM voucher_batch
@@ -344,6 +351,7 @@ pub(super) async fn batches(
         batches.push(Batch {
             id: BatchId::from_uuid(row.id),
             plan_version: PlanVersionId::from_uuid(row.plan_version_id),
+            reseller: row.reseller_id.map(ResellerId::from_uuid),
             qty: at.number("qty", row.qty.into())?,
             face: Cents::new(row.face_cents),
             split: Split {

@@ -8,6 +8,7 @@ mod isolation;
 mod logins;
 mod money;
 mod processes;
+mod resellers;
 mod routes;
 mod subscribers;
 mod subscriptions;

@@ -55,6 +55,7 @@ checks! {
     a_reseller_sees_its_own: "a reseller sees its own subscribers", |books| {
         let reseller = books.enter(&enter(A, RESELLER));
         is(&reseller, "SELECT count(*) FROM subscriber", "10").await?;
+        is(&reseller, "SELECT count(*) FROM reseller", "1").await?;
         is(&reseller, "SELECT count(*) FROM voucher", "0").await?;
         is(&reseller, "SELECT count(*) FROM voucher_batch", "0").await
     }

@@ -20,6 +20,7 @@ const MUTANTS: &[(&str, &[Cut])] = &[
         &[Sql("CREATE OR REPLACE FUNCTION current_tenant() RETURNS uuid LANGUAGE sql
         STABLE AS $$ SELECT current_setting('kennet.tenant_id', true)::uuid $$")],
     ),
+    ("a_reseller_sees_its_own", &[Sql("DROP POLICY reseller_scope ON reseller")]),
     ("a_reseller_sees_its_own", &[Sql("DROP POLICY reseller_scope ON subscriber")]),
     ("a_reseller_sees_its_own", &[Sql("DROP POLICY reseller_scope ON voucher")]),
     ("a_reseller_sees_its_own", &[Sql("DROP POLICY reseller_scope ON voucher_batch")]),
