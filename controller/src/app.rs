@@ -40,6 +40,7 @@ use crate::{
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
     tenants::{self, Tenants},
+    tickets::{self, Tickets},
     vouchers::{self, Vouchers},
 };
 
@@ -83,6 +84,7 @@ pub struct App {
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,
+    tickets: Tickets,
     vouchers: Vouchers,
 }
 
@@ -170,6 +172,7 @@ impl App {
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             tenants: Tenants::new(db.clone()),
+            tickets: Tickets::new(db.clone()),
             vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
             look_again,
             db,
@@ -236,6 +239,7 @@ impl App {
             .merge(resellers::http::routes())
             .merge(settlements::http::routes())
             .merge(payouts::http::routes())
+            .merge(tickets::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -278,6 +282,7 @@ shares! {
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     tenants: Tenants,
+    tickets: Tickets,
     vouchers: Vouchers,
 }
 

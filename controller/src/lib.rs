@@ -39,6 +39,7 @@ pub mod subscribers;
 pub mod subscriptions;
 pub mod taxes;
 pub mod tenants;
+pub mod tickets;
 pub mod token;
 pub mod vouchers;
 pub mod words;

@@ -108,6 +108,12 @@ words! {
         (1..=40).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
+    /// Some lines that somebody wrote.
+    Text = "1 to 4000 characters, and not only spaces", |text| {
+        (1..=4000).contains(&text.chars().count())
+            && !text.trim().is_empty()
+            && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    };
     /// A remark of one line, also empty.
     Note = "at most 200 characters, without line breaks",
         |text| text.is_empty() || is_line(text, 200);
@@ -307,6 +313,7 @@ mod tests {
         check::<Note>(&["", "by phone"], &["a\nb"]);
         check::<Receipt>(&["TK60708BHZ", "RCT-000001"], &["", "a b", "ä", &"x".repeat(65)]);
         check::<Shortcode>(&["600000", "till"], &["", "a/b", "a:b", &"x".repeat(41)]);
+        check::<Text>(&["a\nb"], &["", " \n", "a\0b", &"x".repeat(4001)]);
         check::<NasWord>(&["gold", "Pool 1"], &["", " gold", &"ä".repeat(101)]);
         check::<Pair>(&["Filter-Id = gold", "A=b"], &["", "Filter-Id", "= gold", "a = b\nc = d"]);
         check::<Realm>(&["wisp.example"], &["", "a b", "a@b", "a\\b"]);

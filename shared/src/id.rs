@@ -52,6 +52,8 @@ kinds! {
     SubscriberId = SubscriberKind("sub"),
     SubscriptionId = SubscriptionKind("subn"),
     TenantId = TenantKind("ten"),
+    TicketId = TicketKind("tkt"),
+    TicketNoteId = TicketNoteKind("tkn"),
     VoucherId = VoucherKind("vou"),
 }
 

@@ -12,5 +12,6 @@ mod resellers;
 mod routes;
 mod subscribers;
 mod subscriptions;
+mod tickets;
 mod vouchers;
 mod world;

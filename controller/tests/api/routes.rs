@@ -75,6 +75,7 @@ fn nobody(path: &str) -> String {
         ("/subscribers/", "sub"),
         ("/subscriptions/", "subn"),
         ("/tenants/", "ten"),
+        ("/tickets/", "tkt"),
     ];
     let tag = tags.iter().find(|(part, _)| path.contains(part)).map_or("", |(_, tag)| *tag);
     format!("{tag}_{}", "0".repeat(32))
