@@ -10,7 +10,7 @@ CREATE TABLE tax_rate (
   CONSTRAINT tax_rate_dates EXCLUDE USING gist (tenant_id WITH =, code WITH =, during WITH &&)
 );
 SELECT protect('tax_rate');
-GRANT SELECT, INSERT, UPDATE (during) ON tax_rate TO kennet_app;
+GRANT SELECT, INSERT, UPDATE (during), DELETE ON tax_rate TO kennet_app;
 
 -- What a subscription was billed for. No moment of it twice.
 CREATE TABLE subscription_period (

@@ -39,6 +39,7 @@ use crate::{
     settlements::{self, Settlements},
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
+    taxes::{self, Taxes},
     tenants::{self, Tenants},
     tickets::{self, Tickets},
     vouchers::{self, Vouchers},
@@ -83,6 +84,7 @@ pub struct App {
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
+    taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
     vouchers: Vouchers,
@@ -171,6 +173,7 @@ impl App {
             settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
+            taxes: Taxes::new(db.clone()),
             tenants: Tenants::new(db.clone()),
             tickets: Tickets::new(db.clone()),
             vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
@@ -240,6 +243,7 @@ impl App {
             .merge(settlements::http::routes())
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
+            .merge(taxes::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -281,6 +285,7 @@ shares! {
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
+    taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
     vouchers: Vouchers,

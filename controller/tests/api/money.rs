@@ -229,6 +229,54 @@ async fn money_of_nobody_known_waits_in_suspense() {
     check_the_books(&world, &owner).await;
 }
 
+#[tokio::test]
+async fn another_rate_is_from_a_day_on_and_leaves_what_was_invoiced() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let amina = owner.subscriber("amina").await;
+    let before = issue(&owner, &amina, 100_000, "2027-01-01").await;
+    let rates = owner.get("/api/finance/tax-rates").await.is(200);
+    assert_eq!(rates.items("").len(), 2);
+    let today = controller::clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let set = |tax: &str, rate: u32, from: jiff::civil::Date| {
+        let body = json!({ "tax": tax, "rate_bp": rate, "from": from });
+        owner.post("/api/finance/tax-rates", body)
+    };
+    let far = today.checked_add(jiff::Span::new().days(30)).unwrap();
+    let farther = far.tomorrow().unwrap();
+    // A day later than today everywhere.
+    set("vat", 1800, farther).await.is(200);
+    let once = set("vat", 1700, far).await.is(200);
+    let twice = set("vat", 1700, far).await.is(200);
+    assert_eq!(once.body, twice.body);
+    assert_eq!(once.items("").len(), 3);
+    assert_eq!(once.body[1]["until"], json!(far));
+    assert_eq!(once.body[2]["rate_bp"], 1700);
+    let same = draft(&owner, &amina, 100_000).await;
+    assert_eq!(same.body["vat_cents"], 13_793);
+
+    // As if the day had come.
+    let come = "UPDATE tax_rate SET during = CASE WHEN upper_inf(during) AND rate_bp = 1700
+          THEN daterange('2026-01-01', NULL) ELSE during * daterange(NULL, '2026-01-01') END
+        WHERE code = 'vat'";
+    sqlx::raw_sql(
+        "ALTER TABLE tax_rate DROP CONSTRAINT tax_rate_dates, DROP CONSTRAINT tax_rate_pkey",
+    )
+    .execute(&world.admin)
+    .await
+    .unwrap();
+    sqlx::query(come).execute(&world.admin).await.unwrap();
+    let after = draft(&owner, &amina, 100_000).await;
+    assert_eq!(after.number("/vat_cents"), 14_530);
+    assert_eq!(after.number("/total_cents"), 100_000);
+    let path = format!("/api/invoices/{}", before.text("/id"));
+    assert_eq!(owner.get(&path).await.body["vat_cents"], 13_793);
+    let past = today.checked_sub(jiff::Span::new().days(2)).unwrap();
+    let refused = set("excise", 0, past).await.problem(422, "invalid-fields");
+    assert_eq!(refused.body["errors"][0]["field"], "from");
+    set("excise", 10_001, far).await.problem(422, "invalid-fields");
+}
+
 async fn actor(world: &World) -> Actor {
     let tenant = sqlx::query_scalar("SELECT tenant_id FROM tenant WHERE slug = 'first'")
         .fetch_one(&world.admin)
