@@ -238,7 +238,9 @@ impl From<PaymentError> for Problem {
         match error {
             PaymentError::Unknown => Self::not_found("payment"),
             PaymentError::UnknownSubscriber => Self::conflict("no-such-subscriber", title),
-            PaymentError::ReceiptNeeded => Self::invalid(vec![FieldError::new("receipt", title)]),
+            PaymentError::ReceiptNeeded | PaymentError::ReceiptReserved => {
+                Self::invalid(vec![FieldError::new("receipt", title)])
+            }
             PaymentError::ReceiptTaken => Self::conflict("receipt-taken", title),
             PaymentError::MatchedAlready => Self::conflict("matched-already", title),
             PaymentError::NotMatched => Self::conflict("not-matched", title),

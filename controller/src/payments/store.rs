@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-use super::{Allocation, Filter, NewPayment, Payment, PaymentState};
+use super::{Allocation, Filter, NewPayment, OWN_RECEIPTS, Payment, PaymentState};
 use crate::{
     billing::Cents,
     db::{Cell, StoreError, Tx, one},
@@ -18,7 +18,7 @@ pub(super) async fn next_receipt(tx: &mut Tx, tenant: TenantId) -> Result<Receip
     let row =
         sqlx::query!(r#"SELECT take_number('RCT') AS "number!""#).fetch_one(&mut **tx).await?;
     let at = Cell { table: "number_series", row: *tenant.as_uuid() };
-    at.parse("next_no", &format!("RCT-{:06}", row.number))
+    at.parse("next_no", &format!("{OWN_RECEIPTS}{:06}", row.number))
 }
 
 /// The payment of the receipt, and whether it was made now.

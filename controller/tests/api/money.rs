@@ -225,6 +225,11 @@ async fn money_of_nobody_known_waits_in_suspense() {
     none.as_object_mut().unwrap().remove("receipt");
     let none = owner.post("/api/payments", none).await.problem(422, "invalid-fields");
     assert_eq!(none.body["errors"][0]["field"], "receipt");
+    // What the series will come to is not taken before.
+    let ours = json!({ "provider": "cash", "receipt": "RCT-000001", "subscriber": amina,
+                       "amount_cents": 100 });
+    let ours = owner.post("/api/payments", ours).await.problem(422, "invalid-fields");
+    assert_eq!(ours.body["errors"][0]["field"], "receipt");
     assert_eq!(wallet(&owner, &amina).await, 5000);
     check_the_books(&world, &owner).await;
 }
