@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shared::id::{OperatorId, TenantId};
+use shared::id::{OperatorId, ResellerId, TenantId};
 use uuid::Uuid;
 
 use crate::operators::Role;
@@ -14,6 +14,8 @@ pub struct Actor {
     pub role: Role,
     /// None for the command line.
     pub operator: Option<OperatorId>,
+    /// Whose staff it is; none: the tenant's own.
+    pub reseller: Option<ResellerId>,
     pub ip: Option<IpAddr>,
     pub request: Uuid,
 }
@@ -22,7 +24,7 @@ impl Actor {
     /// Who sits at the machine and may read its files owns it.
     pub fn command_line(tenant: TenantId) -> Self {
         let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
-        Self { tenant, role, operator: None, ip: None, request: Uuid::now_v7() }
+        Self { tenant, role, operator: None, reseller: None, ip: None, request: Uuid::now_v7() }
     }
 
     /// As it stands in audit rows.

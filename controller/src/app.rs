@@ -20,20 +20,29 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invoices::{self, Invoices},
+    ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
         nas::{self, Nases},
     },
     operators::{self, Hasher, Operators},
+    payments::{self, Payments},
+    payouts::{self, Payouts},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
+    resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
     sessions,
     settings::{self, Database, Settings},
+    settlements::{self, Settlements},
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
+    taxes::{self, Taxes},
     tenants::{self, Tenants},
+    tickets::{self, Tickets},
+    vouchers::{self, Vouchers},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +72,22 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invoices: Invoices,
+    ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
+    payments: Payments,
+    payouts: Payouts,
     plans: Plans,
+    resellers: Resellers,
+    settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
+    taxes: Taxes,
     tenants: Tenants,
+    tickets: Tickets,
+    vouchers: Vouchers,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -143,17 +161,30 @@ impl App {
             audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            invoices: Invoices::new(db.clone()),
+            ledger: Ledger::new(db.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office,
             operators: Operators::new(db.clone(), hasher),
+            payments: Payments::new(db.clone()),
+            payouts: Payouts::new(db.clone()),
             plans: Plans::new(db.clone()),
+            resellers: Resellers::new(db.clone()),
+            settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
+            taxes: Taxes::new(db.clone()),
             tenants: Tenants::new(db.clone()),
+            tickets: Tickets::new(db.clone()),
+            vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
             look_again,
             db,
             seal,
         })
+    }
+
+    pub const fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -176,6 +207,18 @@ impl App {
         &self.tenants
     }
 
+    pub const fn invoices(&self) -> &Invoices {
+        &self.invoices
+    }
+
+    pub const fn payments(&self) -> &Payments {
+        &self.payments
+    }
+
+    pub const fn vouchers(&self) -> &Vouchers {
+        &self.vouchers
+    }
+
     /// Every route there is.
     pub fn routes() -> Guarded<Self> {
         Guarded::default()
@@ -192,6 +235,15 @@ impl App {
             .merge(audit::http::routes())
             .merge(desired::http::routes())
             .merge(sessions::http::routes())
+            .merge(vouchers::http::routes())
+            .merge(ledger::http::routes())
+            .merge(invoices::http::routes())
+            .merge(payments::http::routes())
+            .merge(resellers::http::routes())
+            .merge(settlements::http::routes())
+            .merge(payouts::http::routes())
+            .merge(tickets::http::routes())
+            .merge(taxes::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -219,15 +271,24 @@ shares! {
     db: Db,
     edges: Edges,
     nases: Nases,
+    invoices: Invoices,
+    ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
     office: Office,
     operators: Operators,
+    payments: Payments,
+    payouts: Payouts,
     plans: Plans,
+    resellers: Resellers,
     seal: Seal,
+    settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
+    taxes: Taxes,
     tenants: Tenants,
+    tickets: Tickets,
+    vouchers: Vouchers,
 }
 
 impl FromRef<App> for Desk {
@@ -274,6 +335,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
         }
     };
     storage.watch(&life);
+    life.spawn("audit chain", app.audit.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

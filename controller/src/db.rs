@@ -6,12 +6,14 @@
 
 use std::{str::FromStr, time::Duration};
 
-use shared::id::TenantId;
+use shared::id::{ResellerId, TenantId};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use uuid::Uuid;
+
+use crate::{actor::Actor, operators::Role};
 
 /// A transaction. What is not committed is undone.
 pub type Tx = Transaction<'static, Postgres>;
@@ -91,7 +93,7 @@ pub enum OpenError {
 impl Db {
     /// The pools. Connections are made when they are needed.
     pub fn open(options: &PgConnectOptions) -> Self {
-        let pool = |role: Role, connections: u32| {
+        let pool = |role: PoolRole, connections: u32| {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_MAX)
@@ -101,20 +103,26 @@ impl Db {
                 .connect_lazy_with(options.clone())
         };
         Self {
-            app: pool(Role::App, APP_CONNECTIONS),
-            ingest: pool(Role::Ingest, INGEST_CONNECTIONS),
-            auth: pool(Role::Auth, AUTH_CONNECTIONS),
+            app: pool(PoolRole::App, APP_CONNECTIONS),
+            ingest: pool(PoolRole::Ingest, INGEST_CONNECTIONS),
+            auth: pool(PoolRole::Auth, AUTH_CONNECTIONS),
         }
     }
 
     /// A transaction of staff that sees one tenant.
     pub async fn tenant(&self, tenant: TenantId) -> Result<Tx, StoreError> {
-        Ok(self.app.begin_with(begin(tenant)).await?)
+        Ok(self.app.begin_with(begin(tenant, Scope::Tenant)).await?)
+    }
+
+    /// A transaction of somebody who sees their tenant; of a reseller's staff, only what is the
+    /// reseller's.
+    pub async fn staff(&self, actor: &Actor) -> Result<Tx, StoreError> {
+        Ok(self.app.begin_with(begin(actor.tenant, Scope::of(actor))).await?)
     }
 
     /// A transaction about the edges of one tenant.
     pub async fn edge_of(&self, tenant: TenantId) -> Result<Tx, StoreError> {
-        Ok(self.ingest.begin_with(begin(tenant)).await?)
+        Ok(self.ingest.begin_with(begin(tenant, Scope::Tenant)).await?)
     }
 
     /// A transaction about who logs in, and which tenants there are.
@@ -137,7 +145,8 @@ impl Db {
 pub async fn enter(tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
     // A UUID's text has nothing that could end the literal.
     let statement = format!(
-        "SET LOCAL ROLE kennet_app; SET LOCAL kennet.tenant_id = '{}'",
+        "SET LOCAL ROLE kennet_app; SET LOCAL kennet.tenant_id = '{}'; \
+         SET LOCAL kennet.scope = 'tenant'",
         tenant.as_uuid().hyphenated()
     );
     tx.execute(AssertSqlSafe(statement)).await?;
@@ -254,20 +263,46 @@ pub async fn create(options: &PgConnectOptions, name: &str) -> Result<(), OpenEr
     Ok(())
 }
 
-fn begin(tenant: TenantId) -> AssertSqlSafe<String> {
-    // One round trip instead of two. A UUID's text has nothing that could end the literal.
+fn begin(tenant: TenantId, scope: Scope) -> AssertSqlSafe<String> {
+    // One round trip instead of three. A UUID's text has nothing that could end the literal.
     let tenant = tenant.as_uuid().hyphenated();
-    AssertSqlSafe(format!("BEGIN; SET LOCAL kennet.tenant_id = '{tenant}'"))
+    let scope = match scope {
+        Scope::Tenant => "tenant".to_owned(),
+        Scope::Reseller(id) => id.as_uuid().hyphenated().to_string(),
+        Scope::Nothing => String::new(),
+    };
+    AssertSqlSafe(format!(
+        "BEGIN; SET LOCAL kennet.tenant_id = '{tenant}'; SET LOCAL kennet.scope = '{scope}'"
+    ))
+}
+
+/// How much of a tenant a transaction sees.
+#[derive(Clone, Copy, Debug)]
+enum Scope {
+    Tenant,
+    Reseller(ResellerId),
+    /// Staff of a reseller that nobody named.
+    Nothing,
+}
+
+impl Scope {
+    fn of(actor: &Actor) -> Self {
+        match (actor.role, actor.reseller) {
+            (_, Some(reseller)) => Self::Reseller(reseller),
+            (Role::Reseller, None) => Self::Nothing,
+            (_, None) => Self::Tenant,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Role {
+enum PoolRole {
     App,
     Ingest,
     Auth,
 }
 
-impl Role {
+impl PoolRole {
     const fn enter(self) -> &'static str {
         match self {
             Self::App => "SET search_path = kennet; SET ROLE kennet_app",

@@ -15,6 +15,8 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use shared::{id::TenantId, secret::Secret};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -54,6 +56,8 @@ pub struct OpenError(Place);
 #[derive(Clone)]
 pub struct Seal {
     cipher: Arc<XChaCha20Poly1305>,
+    /// From the same master key, for what is only compared.
+    marks: Arc<Zeroizing<[u8; 32]>>,
 }
 
 impl std::fmt::Debug for Seal {
@@ -64,7 +68,11 @@ impl std::fmt::Debug for Seal {
 
 impl Seal {
     pub fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: Arc::new(XChaCha20Poly1305::new(key.into())) }
+        let marks = hmac(key, &[b"kennet marks 1"]);
+        Self {
+            cipher: Arc::new(XChaCha20Poly1305::new(key.into())),
+            marks: Arc::new(Zeroizing::new(marks)),
+        }
     }
 
     /// Reads the key file of the settings, which must be there; or the one in the data
@@ -103,6 +111,12 @@ impl Seal {
         self.try_open(place, sealed).ok_or(OpenError(*place))
     }
 
+    /// What is stored of a short secret: whoever has only the database cannot guess it.
+    pub fn mark(&self, tenant: TenantId, purpose: &'static str, secret: &str) -> [u8; 32] {
+        let place = [purpose.as_bytes(), b"|", tenant.as_uuid().as_bytes(), secret.as_bytes()];
+        hmac(&self.marks, &place)
+    }
+
     fn try_open(&self, place: &Place, sealed: &[u8]) -> Option<Secret> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, msg) = rest.split_first_chunk::<NONCE_LEN>()?;
@@ -110,6 +124,14 @@ impl Seal {
         let text = self.cipher.decrypt(&XNonce::from(*nonce), payload).ok()?;
         String::from_utf8(text).ok().map(Secret::new)
     }
+}
+
+fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn make(path: &Path) -> io::Result<Zeroizing<String>> {
@@ -165,6 +187,18 @@ mod tests {
         for cut in 0..sealed.len() {
             assert!(seal.open(&place(), &sealed[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_mark_is_of_one_key_tenant_and_purpose() {
+        let seal = Seal::new(&[7; 32]);
+        let tenant = |n| TenantId::from_uuid(Uuid::from_u128(n));
+        let mark = seal.mark(tenant(1), "voucher", "KEN3T7QW");
+        assert_eq!(mark, seal.mark(tenant(1), "voucher", "KEN3T7QW"));
+        assert_ne!(mark, seal.mark(tenant(2), "voucher", "KEN3T7QW"));
+        assert_ne!(mark, seal.mark(tenant(1), "other", "KEN3T7QW"));
+        assert_ne!(mark, seal.mark(tenant(1), "voucher", "KEN3T7QX"));
+        assert_ne!(mark, Seal::new(&[8; 32]).mark(tenant(1), "voucher", "KEN3T7QW"));
     }
 
     #[test]

@@ -98,9 +98,32 @@ words! {
         (1..=253).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_*".contains(&byte))
     };
+    /// What a provider calls a payment.
+    Receipt = "1 to 64 letters, digits or any of . _ - /", |text| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+    };
+    /// Where money comes in: a paybill, a till, an account.
+    Shortcode = "1 to 40 letters, digits or any of . _ -", |text| {
+        (1..=40).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    /// Some lines that somebody wrote.
+    Text = "1 to 4000 characters, and not only spaces", |text| {
+        (1..=4000).contains(&text.chars().count())
+            && !text.trim().is_empty()
+            && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    };
     /// A remark of one line, also empty.
     Note = "at most 200 characters, without line breaks",
         |text| text.is_empty() || is_line(text, 200);
+}
+
+impl Shortcode {
+    /// Of the shop.
+    pub fn till() -> Self {
+        Self("till".to_owned())
+    }
 }
 
 /// Where the first of them are.
@@ -288,6 +311,9 @@ mod tests {
         check::<Passphrase>(&["correct horse"], &["short", ""]);
         check::<RadiusSecret>(&["x"], &["", "a\0b", &"x".repeat(129)]);
         check::<Note>(&["", "by phone"], &["a\nb"]);
+        check::<Receipt>(&["TK60708BHZ", "RCT-000001"], &["", "a b", "ä", &"x".repeat(65)]);
+        check::<Shortcode>(&["600000", "till"], &["", "a/b", "a:b", &"x".repeat(41)]);
+        check::<Text>(&["a\nb"], &["", " \n", "a\0b", &"x".repeat(4001)]);
         check::<NasWord>(&["gold", "Pool 1"], &["", " gold", &"ä".repeat(101)]);
         check::<Pair>(&["Filter-Id = gold", "A=b"], &["", "Filter-Id", "= gold", "a = b\nc = d"]);
         check::<Realm>(&["wisp.example"], &["", "a b", "a@b", "a\\b"]);

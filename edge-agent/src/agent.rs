@@ -35,7 +35,7 @@ use crate::{
     desired::{self, Current, Snapshot, disk::DiskError, file::FileError},
     journal::{Journal, JournalError},
     metrics::{self, MetricsError},
-    radius,
+    portal, radius,
     sessions::{
         desk::{Desk, DeskError, EVENTS_MAX, Ways},
         event::Event,
@@ -76,6 +76,8 @@ pub enum StartError {
     #[error(transparent)]
     Radius(#[from] radius::ListenError),
     #[error(transparent)]
+    Portal(#[from] portal::ServeError),
+    #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error("the data plane cannot be set up")]
     Dataplane(#[from] DataplaneError),
@@ -106,6 +108,9 @@ pub fn check(settings: &Settings) -> Result<Snapshot, StartError> {
     if let Some(radius) = &settings.radius {
         radius::check(radius)?;
     }
+    if let Some(portal) = &settings.portal {
+        portal::check(portal).map_err(portal::ServeError::from)?;
+    }
     if let Some(uplink) = &settings.uplink {
         Uplink::broker(uplink)?;
     }
@@ -133,9 +138,6 @@ fn interfaces_here() -> String {
 impl Agent {
     /// `snapshot` is what [`check`] gave.
     pub async fn start(settings: Settings, snapshot: Snapshot) -> Result<Self, StartError> {
-        for key in settings.unserved() {
-            tracing::warn!("`{key}` is set, and this version does not serve it");
-        }
         let lock = lock(&settings.state_dir)?;
         let prometheus = metrics::install()?;
         // First: who finds RADIUS there finds its counters.
@@ -145,6 +147,7 @@ impl Agent {
         };
         let radius = settings.radius.as_ref().map(radius::bind).transpose()?;
         let radius = radius.map(|bound| bound.with_dictionary(Arc::clone(&settings.dictionary)));
+        let portal = settings.portal.as_ref().map(portal::bind).transpose()?;
 
         let life = Life::default();
         let (dataplane, told) = open_dataplane(&settings)?;
@@ -186,6 +189,9 @@ impl Agent {
             radius.map(|bound| bound.start(&current, &events, &leases, &life)).transpose()?;
         let asker = radius::Asker::new(asks, Arc::clone(&current), events.clone());
         life.spawn("dynamic authorisation", asker.run());
+        if let Some(bound) = portal {
+            bound.start(&current, &events, &leases, &life);
+        }
         if let Some(listener) = listener {
             life.spawn("metrics", metrics::serve(listener, prometheus));
         }
@@ -322,12 +328,15 @@ fn open_dataplane(settings: &Settings) -> Result<Opened, StartError> {
 
 /// What is for everybody, by this host's settings.
 fn garden(settings: &Settings) -> Garden {
-    let portal = settings.portal.as_ref().map(|portal| portal.listen);
     let (mut portal_v4, mut portal_v6) = (None, None);
-    match portal {
-        Some(SocketAddr::V4(v4)) if !v4.ip().is_unspecified() => portal_v4 = Some(v4),
-        Some(SocketAddr::V6(v6)) if !v6.ip().is_unspecified() => portal_v6 = Some(v6),
-        Some(_) | None => {}
+    if let Some(portal) = &settings.portal {
+        for listen in [Some(portal.listen), portal.listen_v6.map(SocketAddr::V6)] {
+            match listen {
+                Some(SocketAddr::V4(v4)) if !v4.ip().is_unspecified() => portal_v4 = Some(v4),
+                Some(SocketAddr::V6(v6)) if !v6.ip().is_unspecified() => portal_v6 = Some(v6),
+                Some(_) | None => {}
+            }
+        }
     }
     Garden { portal_v4, portal_v6, ..Garden::default() }
 }

@@ -9,6 +9,8 @@
 //!                                desired (last good copy on disk) ◀───────┘
 //! ```
 //!
+//! The `portal` is beside RADIUS: it brings the same events for devices that log in on its page.
+//!
 //! `sessions` is the only place that decides about sessions and the only owner of journal and
 //! data plane: it takes a batch of events, decides (pure), writes the records with one fsync, and
 //! only then acts and answers. Everything else brings it events. It knows nothing of plans or
@@ -20,6 +22,7 @@ pub mod desired;
 pub mod dictionaries;
 pub mod journal;
 pub mod metrics;
+pub mod portal;
 pub mod radius;
 pub mod sessions;
 pub mod settings;

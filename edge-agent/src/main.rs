@@ -39,13 +39,18 @@ enum Command {
         #[command(flatten)]
         config: Config,
     },
-    /// Show the sessions of this edge with the kernel's counters.
+    /// Show the sessions of this edge with the kernel's counters: rates, round-trip times, what is
+    /// left, and why packets were refused.
     Sessions {
         #[command(flatten)]
         config: Config,
-        /// Print JSON.
+        /// Print JSON; one line each time with --watch.
         #[arg(long)]
         json: bool,
+        /// Look again every so many seconds (2 when none are given), with the rates in between.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+              value_parser = clap::value_parser!(u32).range(1..=3600))]
+        watch: Option<u32>,
     },
     /// Show what is in the journal.
     Journal {
@@ -102,7 +107,7 @@ fn main() -> ExitCode {
             return run(&config);
         }
         Command::Check { config } => check(&config),
-        Command::Sessions { config, json } => show::sessions(&config.config, json),
+        Command::Sessions { config, json, watch } => show::sessions(&config.config, json, watch),
         Command::Journal { config, json, from } => show::journal(&config.config, json, from),
         Command::Dataplane(Dataplane::Detach { config }) => show::detach(&config.config),
         Command::Radius(command) => match radius_tools::run(&command) {
@@ -123,15 +128,12 @@ fn main() -> ExitCode {
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
-    let (settings, snapshot) = read(config)?;
+    let (_, snapshot) = read(config)?;
     #[expect(clippy::print_stdout, reason = "a command-line tool's answer")]
     {
         let (file, nas) = (config.config.display(), snapshot.nas().len());
         let subscribers = snapshot.subscribers().count();
         println!("{file}: ok (NASes: {nas}, subscribers: {subscribers})");
-        for key in settings.unserved() {
-            println!("`{key}` is set, and this version does not serve it");
-        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -115,6 +115,19 @@ const fn default_eap_session_seconds() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct Portal {
     pub listen: SocketAddr,
+    /// The same over IPv6, where `listen` is an IPv4 address.
+    pub listen_v6: Option<SocketAddrV6>,
+    pub tls: Option<PortalTls>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortalTls {
+    /// A name that is in the certificate, and that means `listen` to devices.
+    pub name: String,
+    pub listen: SocketAddr,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -277,11 +290,6 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Keys that are set and that this version does not serve: said aloud, never passed over.
-    pub fn unserved(&self) -> Vec<&'static str> {
-        if self.portal.is_some() { vec!["portal"] } else { Vec::new() }
-    }
-
     fn check(&self, file: &Path) -> Result<(), SettingsError> {
         if let Some(dataplane) = &self.dataplane {
             for (key, interfaces) in
@@ -305,6 +313,19 @@ impl Settings {
                 let fault = format_args!("should be 1 to {SLOTS_MAX}, not {}", dataplane.slots);
                 return Err(value(file, "dataplane.slots", fault));
             }
+        }
+        if let Some(portal) = &self.portal
+            && portal.listen_v6.is_some()
+            && portal.listen.is_ipv6()
+        {
+            let fault = format_args!("should be an IPv4 address beside listen_v6");
+            return Err(value(file, "portal.listen", fault));
+        }
+        if let Some(tls) = self.portal.as_ref().and_then(|portal| portal.tls.as_ref())
+            && !is_host_name(&tls.name)
+        {
+            let fault = format_args!("`{}` is not a host name", tls.name);
+            return Err(value(file, "portal.tls.name", fault));
         }
         if let Some(radius) = &self.radius
             && radius.auth.is_empty()
@@ -365,6 +386,8 @@ impl Settings {
             let (ca, crl) = (eap.client_ca.as_mut(), eap.client_crl.as_mut());
             [Some(&mut eap.cert), Some(&mut eap.key), ca, crl]
         });
+        let portal = self.portal.as_mut().and_then(|portal| portal.tls.as_mut());
+        let portal = portal.map(|tls| [&mut tls.cert, &mut tls.key]);
         [
             Some(&mut self.state_dir),
             self.desired.as_mut().map(|desired| &mut desired.file),
@@ -375,12 +398,21 @@ impl Settings {
         .chain(eap.into_iter().flatten())
         .flatten()
         .chain(tls)
+        .chain(portal.into_iter().flatten())
         .chain(own.into_iter().flatten())
     }
 }
 
 fn value(file: &Path, key: &str, fault: impl fmt::Display) -> SettingsError {
     SettingsError::Value { file: file.to_owned(), key: key.to_owned(), fault: fault.to_string() }
+}
+
+/// It stands in addresses of pages: letters, digits, hyphens, and dots between.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.len() < 254 && name.split('.').all(is_label)
 }
 
 /// As the kernel's `dev_valid_name`.
@@ -419,6 +451,8 @@ mod tests {
         dictionaries = ["my.dict"]
         [portal]
         listen = "10.0.0.1:2080"
+        listen_v6 = "[fd00::1]:2080"
+        tls = { name = "portal.wisp.example", listen = "10.0.0.1:443", cert = "p.pem", key = "p.key" }
         [dataplane]
         lan = ["lan0"]
         wan = ["wan0"]
@@ -443,8 +477,8 @@ mod tests {
     #[test]
     fn all_that_is_documented_is_read() {
         let settings = Settings::parse(Path::new("edge.toml"), FULL).unwrap();
-        let unserved = ["portal"];
-        assert_eq!(settings.unserved(), unserved);
+        let portal = settings.portal.unwrap();
+        assert_eq!(portal.listen_v6.unwrap().port(), portal.listen.port());
         assert_eq!(settings.radius.unwrap().auth.len(), 2);
         assert_eq!(settings.dataplane.unwrap().pins, Path::new("/sys/fs/bpf/kennet"));
         assert_eq!(settings.sessions.report_seconds, 30);
@@ -463,6 +497,15 @@ mod tests {
             (FULL.replace("https:", "ftp:"), "uplink.api: should start with https:// or http://"),
             (FULL.replace("edge_0", "ses_0"), "starts with `edge_`"),
             (FULL.replace("report_seconds = 30", "report_seconds = 0"), "sessions.report_seconds"),
+            (
+                FULL.replace("\"10.0.0.1:2080", "\"[fd00::2]:2080"),
+                "portal.listen: should be an IPv4",
+            ),
+            (FULL.replace("[fd00::1]:2080", "10.0.0.1:2080"), "listen_v6"),
+            (
+                FULL.replace("portal.wisp.example", "a/b"),
+                "portal.tls.name: `a/b` is not a host name",
+            ),
             (FULL.replace("state_dir", "state_dri"), "state_dri"),
         ];
         for (text, expected) in cases {
@@ -485,7 +528,10 @@ mod tests {
             _ => line,
         });
         let all = Settings::parse(Path::new("edge.toml"), &all.collect::<Vec<_>>().join("\n"));
-        let radius = all.unwrap().radius.unwrap();
+        let all = all.unwrap();
+        let portal = all.portal.unwrap();
+        assert!(portal.listen_v6.is_some() && portal.tls.is_some());
+        let radius = all.radius.unwrap();
         assert!(radius.tls.is_some() && radius.eap.is_some() && !radius.dynauth.is_empty());
         assert!(!radius.dictionaries.is_empty());
     }
@@ -514,6 +560,7 @@ mod tests {
         assert_eq!(settings.desired.unwrap().file, folder.path().join("desired.toml"));
         let tls = settings.radius.unwrap().tls.unwrap();
         assert_eq!(tls.client_ca, folder.path().join("ca.pem"));
+        assert_eq!(settings.portal.unwrap().tls.unwrap().key, folder.path().join("p.key"));
         std::fs::write(folder.path().join("edge.secret"), "\n").unwrap();
         let fault = Chain(&Settings::read(&file).unwrap_err()).to_string();
         assert!(fault.contains("is empty"), "{fault}");

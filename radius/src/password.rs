@@ -53,6 +53,14 @@ impl Password {
         Ok(password)
     }
 
+    /// As it was typed, where nothing hides it. `None` if it is longer than [`LEN_MAX`]: no
+    /// User-Password could carry it either.
+    pub fn typed(password: &[u8]) -> Option<Self> {
+        let mut octets = [0; LEN_MAX];
+        octets.get_mut(..password.len())?.copy_from_slice(password);
+        Some(Self { octets, len: password.len() })
+    }
+
     /// What was typed.
     pub fn as_bytes(&self) -> &[u8] {
         self.octets.get(..self.len).unwrap_or_default()

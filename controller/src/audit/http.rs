@@ -11,7 +11,7 @@ use shared::id::{AuditId, AuditKind};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{Audit, Filter, Recorded};
+use super::{Audit, Filter, Proof, Recorded};
 use crate::{
     actor::Actor,
     http::{Guarded, Need, Page, PageQuery, Problem, Query},
@@ -23,7 +23,9 @@ where
     S: Clone + Send + Sync + 'static,
     Audit: FromRef<S>,
 {
-    Guarded::default().route(Need::One(Role::OVERSIGHT), routes!(list))
+    Guarded::default()
+        .route(Need::One(Role::OVERSIGHT), routes!(list))
+        .route(Need::One(Role::OVERSIGHT), routes!(prove))
 }
 
 /// Lists who changed what, oldest first.
@@ -39,6 +41,26 @@ async fn list(
     let filter = Filter { object: filter.object, actor: filter.actor };
     let items = audit.list(&actor, &filter, ask.after, ask.limit).await?;
     Ok(Json(Page::new(items, ask, |recorded| recorded.id, RecordedView::from)))
+}
+
+/// Computes the log's chain of hashes again, and says if it is as it was written.
+#[utoipa::path(get, path = "/api/audit/proof", tag = "audit",
+    responses((status = 200, body = ProofView)))]
+async fn prove(State(audit): State<Audit>, actor: Actor) -> Result<Json<ProofView>, Problem> {
+    let Proof { blocks, waiting, head, broken } = audit.prove(&actor).await?;
+    Ok(Json(ProofView { intact: broken.is_empty(), blocks, waiting, head, broken }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ProofView {
+    intact: bool,
+    blocks: i64,
+    /// Rows that the next block will have.
+    waiting: i64,
+    /// Hash of the last block: kept elsewhere, it proves all that is before it.
+    head: Option<String>,
+    /// Blocks that are not as they were sealed; 0: rows that came in around the log.
+    broken: Vec<i64>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

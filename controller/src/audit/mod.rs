@@ -1,13 +1,16 @@
 //! Who did what: a row in the transaction of the change, so that neither is there alone.
+//!
+//! Every minute what is new is sealed into a block that is chained to the one before: whoever
+//! changes a row afterwards, even as the owner of the database, is found out.
 
 pub mod http;
 mod store;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::id::AuditId;
+use shared::{daemon::Chain, id::AuditId};
 use uuid::Uuid;
 
 use crate::{
@@ -52,6 +55,18 @@ pub struct Filter {
     pub actor: Option<String>,
 }
 
+/// Whether the log is as it was written.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub blocks: i64,
+    /// Rows that are not in a block yet.
+    pub waiting: i64,
+    /// Hash of the last block. Kept elsewhere, it proves all that is before it.
+    pub head: Option<String>,
+    /// Blocks that are not as they were sealed; 0: rows that came in around the log.
+    pub broken: Vec<i64>,
+}
+
 /// Reads the log.
 #[derive(Clone, Debug)]
 pub struct Audit {
@@ -71,7 +86,44 @@ impl Audit {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, filter, after, limit).await
     }
+
+    pub async fn prove(&self, actor: &Actor) -> Result<Proof, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::prove(&mut tx, actor.tenant).await
+    }
+
+    /// Seals what is new, of all tenants; says how many rows that was.
+    pub async fn seal(&self, now: Timestamp) -> Result<i64, StoreError> {
+        let mut sealed = 0;
+        for tenant in store::tenants(&self.db).await? {
+            loop {
+                let mut tx = self.db.tenant(tenant).await?;
+                let rows = store::seal(&mut tx, now).await?;
+                tx.commit().await?;
+                sealed += i64::from(rows);
+                // A full block may have more behind it.
+                if rows < BLOCK_ROWS {
+                    break;
+                }
+            }
+        }
+        Ok(sealed)
+    }
+
+    /// Seals every minute.
+    pub async fn run(self) {
+        let mut every_minute = tokio::time::interval(Duration::from_mins(1));
+        loop {
+            every_minute.tick().await;
+            if let Err(error) = self.seal(clock::now()).await {
+                tracing::error!(error = %Chain(&error), "the audit log is not sealed");
+            }
+        }
+    }
 }
+
+/// As many as the database puts into one.
+const BLOCK_ROWS: i32 = 1000;

@@ -1,4 +1,4 @@
-//! The table `audit_log`.
+//! The table `audit_log`, and its chain `audit_block`.
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
@@ -6,10 +6,10 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{AuditId, TenantId};
 use uuid::Uuid;
 
-use super::{Entry, Filter, Recorded};
+use super::{Entry, Filter, Proof, Recorded};
 use crate::{
     actor::Actor,
-    db::{StoreError, Tx},
+    db::{Db, StoreError, Tx},
 };
 
 pub(super) async fn insert(
@@ -75,4 +75,34 @@ pub(super) async fn list(
         after: row.after,
     });
     Ok(recorded.collect())
+}
+
+/// All of them, the platform's too.
+pub(super) async fn tenants(db: &Db) -> Result<Vec<TenantId>, StoreError> {
+    let rows =
+        sqlx::query!("SELECT tenant_id FROM tenant ORDER BY tenant_id").fetch_all(&db.auth).await?;
+    Ok(rows.into_iter().map(|row| TenantId::from_uuid(row.tenant_id)).collect())
+}
+
+/// Seals the next block of the tenant; says how many rows are in it.
+pub(super) async fn seal(tx: &mut Tx, now: Timestamp) -> Result<i32, StoreError> {
+    let row = sqlx::query!(r#"SELECT seal_audit($1) AS "rows!""#, now.to_sqlx() as _)
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.rows)
+}
+
+pub(super) async fn prove(tx: &mut Tx, tenant: TenantId) -> Result<Proof, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT count(*) FROM audit_block WHERE tenant_id = $1) AS "blocks!",
+                  (SELECT count(*) FROM audit_pending WHERE tenant_id = $1) AS "waiting!",
+                  (SELECT encode(hash, 'hex') FROM audit_block WHERE tenant_id = $1
+                    ORDER BY block_no DESC LIMIT 1) AS head,
+                  ARRAY (SELECT verify_audit()) AS "broken!""#,
+        tenant.as_uuid(),
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    let (blocks, waiting) = (row.blocks, row.waiting);
+    Ok(Proof { blocks, waiting, head: row.head, broken: row.broken })
 }

@@ -151,7 +151,9 @@ impl Logins {
         tenants::insert(&mut tx, tenant, &new.tenant).await?;
         let Origin { ip, request } = origin;
         let role = Role::Owner;
-        let actor = Actor { tenant, role, operator: Some(operator), ip: Some(ip), request };
+        let (ip_of, operator_of) = (Some(ip), Some(operator));
+        let actor =
+            Actor { tenant, role, operator: operator_of, reseller: None, ip: ip_of, request };
         db::enter(&mut tx, tenant).await?;
         let Registrant { tenant: _, name, email, password } = new;
         let new = NewOperator { email, name, role, password };
@@ -165,10 +167,11 @@ impl Logins {
     /// Who has this token, if it is still good.
     pub async fn identify(&self, token: &str, origin: Origin) -> Result<Option<Actor>, StoreError> {
         let found = store::identify(&self.db.auth, &token::hash(token), clock::now()).await?;
-        Ok(found.map(|(tenant, operator, role)| Actor {
-            tenant,
-            role,
-            operator: Some(operator),
+        Ok(found.map(|found| Actor {
+            tenant: found.tenant,
+            role: found.role,
+            operator: Some(found.operator),
+            reseller: found.reseller,
             ip: Some(origin.ip),
             request: origin.request,
         }))
@@ -201,6 +204,7 @@ async fn open(
         tenant: login.tenant,
         role: login.operator.role,
         operator: Some(login.operator.id),
+        reseller: None,
         ip: Some(origin.ip),
         request: origin.request,
     };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use shared::id::{OperatorId, TenantId};
+use shared::id::{OperatorId, ResellerId, TenantId};
 use sqlx::PgPool;
 
 use crate::{
@@ -65,13 +65,21 @@ pub(super) async fn find(tx: &mut Tx, email: &Email) -> Result<Option<Login>, St
     }))
 }
 
+/// Whose token it is.
+pub(super) struct Identified {
+    pub(super) tenant: TenantId,
+    pub(super) operator: OperatorId,
+    pub(super) role: Role,
+    pub(super) reseller: Option<ResellerId>,
+}
+
 pub(super) async fn identify(
     pool: &PgPool,
     token_hash: &[u8; 32],
     now: Timestamp,
-) -> Result<Option<(TenantId, OperatorId, Role)>, StoreError> {
+) -> Result<Option<Identified>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT o.tenant_id, o.id, o.role
+        r#"SELECT o.tenant_id, o.id, o.role, o.reseller_id
              FROM operator_session s
              JOIN operator o ON o.tenant_id = s.tenant_id AND o.id = s.operator_id
              JOIN tenant t ON t.tenant_id = s.tenant_id
@@ -84,7 +92,12 @@ pub(super) async fn identify(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let role = Cell { table: "operator", row: row.id }.parse("role", &row.role)?;
-    Ok(Some((TenantId::from_uuid(row.tenant_id), OperatorId::from_uuid(row.id), role)))
+    Ok(Some(Identified {
+        tenant: TenantId::from_uuid(row.tenant_id),
+        operator: OperatorId::from_uuid(row.id),
+        role,
+        reseller: row.reseller_id.map(ResellerId::from_uuid),
+    }))
 }
 
 pub(super) async fn insert(

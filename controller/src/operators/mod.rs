@@ -99,12 +99,12 @@ impl Operators {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Operator>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, after, limit).await
     }
 
     pub async fn find(&self, actor: &Actor, id: OperatorId) -> Result<Operator, OperatorError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::find(&mut tx, actor.tenant, id).await?.ok_or(OperatorError::Unknown)
     }
 
@@ -118,7 +118,7 @@ impl Operators {
             return Err(OperatorError::WrongRole);
         }
         let hash = self.hasher.hash(new.password.secret()).await?;
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = OperatorId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -151,7 +151,7 @@ impl Operators {
             Some(password) => Some(self.hasher.hash(password.secret()).await?),
             None => None,
         };
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = store::find(&mut tx, actor.tenant, id).await?;
         let before = before.ok_or(OperatorError::Unknown)?;
         let mut after = before.clone();

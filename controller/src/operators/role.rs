@@ -33,10 +33,17 @@ impl Role {
     /// Who may read what is in a tenant.
     pub const READERS: &[Self] =
         &[Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor];
+    /// The same, and who sees what is a reseller's: the database shows them nothing else.
+    pub const READERS_AND_RESELLERS: &[Self] =
+        &[Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor, Self::Reseller];
     /// Who looks after subscribers.
     pub const FRONT_DESK: &[Self] = &[Self::Owner, Self::Finance, Self::Noc, Self::Support];
     /// Who decides what is sold.
     pub const SALES: &[Self] = &[Self::Owner, Self::Finance];
+    /// Who takes money.
+    pub const CASHIERS: &[Self] = &[Self::Owner, Self::Finance, Self::Support];
+    /// Who may read the books.
+    pub const BOOKKEEPERS: &[Self] = &[Self::Owner, Self::Finance, Self::Auditor];
     /// Who builds the network.
     pub const NETWORK: &[Self] = &[Self::Owner, Self::Noc];
     /// Who may read about staff.

@@ -83,7 +83,8 @@ pub(super) async fn update(
     version: i64,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE operator SET name = $4, role = $5, disabled = $6, version = version + 1
+        "UPDATE operator SET name = $4, role = $5, disabled = $6, version = version + 1,
+                reseller_id = CASE WHEN $5 = 'reseller' THEN reseller_id END
           WHERE tenant_id = $1 AND id = $2 AND version = $3",
         tenant.as_uuid(),
         operator.id.as_uuid(),

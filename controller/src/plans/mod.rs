@@ -109,18 +109,18 @@ impl Plans {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Plan>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, after, limit).await
     }
 
     pub async fn find(&self, actor: &Actor, id: PlanId) -> Result<Plan, PlanError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::find(&mut tx, actor.tenant, id).await?.ok_or(PlanError::Unknown)
     }
 
     /// Newest first.
     pub async fn versions(&self, actor: &Actor, id: PlanId) -> Result<Vec<PlanVersion>, PlanError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let versions = store::versions(&mut tx, actor.tenant, id).await?;
         if versions.is_empty() { Err(PlanError::Unknown) } else { Ok(versions) }
     }
@@ -132,7 +132,7 @@ impl Plans {
         new: NewPlan,
     ) -> Result<Made<Plan>, PlanError> {
         check(&new.terms)?;
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = PlanId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -163,7 +163,7 @@ impl Plans {
         if let Some(terms) = &change.terms {
             check(terms)?;
         }
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = store::find(&mut tx, actor.tenant, id).await?.ok_or(PlanError::Unknown)?;
         let mut after = before.clone();
         after.name = change.name.unwrap_or(after.name);

@@ -135,7 +135,7 @@ async fn end(
 
 /// Before it is done: an end that nobody asked for must not be possible.
 async fn record(db: &Db, actor: &Actor, session: &Session) -> Result<(), Problem> {
-    let mut tx = db.tenant(actor.tenant).await?;
+    let mut tx = db.staff(actor).await?;
     let entry = audit::Entry {
         action: "session.end",
         object_kind: "session",

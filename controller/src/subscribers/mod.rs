@@ -142,7 +142,7 @@ impl Subscribers {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Subscriber>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, search, after, limit).await
     }
 
@@ -151,7 +151,7 @@ impl Subscribers {
         actor: &Actor,
         id: SubscriberId,
     ) -> Result<Subscriber, SubscriberError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::find(&mut tx, actor.tenant, id).await?.ok_or(SubscriberError::Unknown)
     }
 
@@ -161,7 +161,7 @@ impl Subscribers {
         key: Option<&Key>,
         new: NewSubscriber,
     ) -> Result<Made<Subscriber>, SubscriberError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = SubscriberId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -217,7 +217,7 @@ impl Subscribers {
         if change.status == Some(SubscriberStatus::Anonymised) {
             return Err(SubscriberError::NotByUpdate);
         }
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = store::find(&mut tx, actor.tenant, id).await?;
         let before = before.ok_or(SubscriberError::Unknown)?;
         let mut after = before.clone();

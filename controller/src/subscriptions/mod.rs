@@ -141,7 +141,7 @@ impl Subscriptions {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Subscription>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, filter, after, limit).await
     }
 
@@ -150,7 +150,7 @@ impl Subscriptions {
         actor: &Actor,
         id: SubscriptionId,
     ) -> Result<Subscription, SubscriptionError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::find(&mut tx, actor.tenant, id).await?.ok_or(SubscriptionError::Unknown)
     }
 
@@ -160,7 +160,7 @@ impl Subscriptions {
         actor: &Actor,
         id: SubscriptionId,
     ) -> Result<Vec<Event>, SubscriptionError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         if store::find(&mut tx, actor.tenant, id).await?.is_none() {
             return Err(SubscriptionError::Unknown);
         }
@@ -184,7 +184,7 @@ impl Subscriptions {
         key: Option<&Key>,
         new: &NewSubscription,
     ) -> Result<Made<Subscription>, SubscriptionError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = SubscriptionId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -216,7 +216,7 @@ impl Subscriptions {
         version: i64,
         change: SubscriptionChange,
     ) -> Result<Subscription, SubscriptionError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
         if before.state == State::Cancelled {
             return Err(SubscriptionError::Over);
@@ -259,7 +259,7 @@ impl Subscriptions {
         verb: Verb,
         reason: Option<&Note>,
     ) -> Result<Subscription, SubscriptionError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
         let refused = SubscriptionError::NotFrom { state: before.state, verb };
         let state = verb.from(before.state).ok_or(refused)?;

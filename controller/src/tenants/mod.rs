@@ -120,7 +120,7 @@ impl Tenants {
         new: NewTenant,
     ) -> Result<Made<Tenant>, TenantError> {
         let id = TenantId::from_uuid(Uuid::now_v7());
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
         {
@@ -171,7 +171,7 @@ impl Tenants {
         if actor.tenant == crate::actor::PLATFORM {
             self.db.auth_tx().await
         } else {
-            self.db.tenant(actor.tenant).await
+            self.db.staff(actor).await
         }
     }
 }
@@ -182,6 +182,13 @@ pub(crate) async fn insert(tx: &mut Tx, id: TenantId, new: &NewTenant) -> Result
         Some("tenant_slug") => TenantError::SlugTaken,
         Some(_) | None => error.into(),
     })
+}
+
+/// Whose days and months these are.
+pub(crate) async fn zone(tx: &mut Tx, id: TenantId) -> Result<jiff::tz::TimeZone, StoreError> {
+    let tz = store::zone(tx, id).await?;
+    let corrupt = StoreError::Corrupt { table: "tenant", column: "tz", row: *id.as_uuid() };
+    jiff::tz::TimeZone::get(&tz).map_err(|_| corrupt)
 }
 
 pub(crate) async fn any(tx: &mut Tx) -> Result<bool, StoreError> {

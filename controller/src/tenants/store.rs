@@ -118,6 +118,13 @@ pub(super) async fn lock_platform(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
+pub(super) async fn zone(tx: &mut Tx, id: TenantId) -> Result<String, StoreError> {
+    let row = sqlx::query!("SELECT tz FROM tenant WHERE tenant_id = $1", id.as_uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.tz)
+}
+
 pub(super) async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
     let row =
         sqlx::query!(r#"SELECT EXISTS (SELECT FROM tenant WHERE slug <> 'platform') AS "any!""#)

@@ -1,6 +1,6 @@
 //! Tenants do not see each other, and the program's own roles can do no more than they need.
 
-use controller::{app::App, db::Tx};
+use controller::{app::App, clock, db::Tx};
 use serde_json::json;
 use shared::id::TenantId;
 use uuid::Uuid;
@@ -158,6 +158,31 @@ async fn rows_of_another_tenant_cannot_be_written() {
     assert!(refused.to_string().contains("row-level security"), "{refused}");
 }
 
+/// Whoever changes the log afterwards, as the owner of the database, is found out.
+#[tokio::test]
+async fn the_audit_log_proves_itself() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    owner.subscriber("amina").await;
+    let before = owner.get("/api/audit/proof").await.is(200).body;
+    assert_eq!((&before["blocks"], &before["intact"]), (&json!(0), &json!(true)));
+    let waiting = before["waiting"].as_i64().unwrap();
+    assert!(waiting >= 2, "{before}");
+    assert_eq!(world.app.audit().seal(clock::now()).await.unwrap(), waiting);
+    assert_eq!(world.app.audit().seal(clock::now()).await.unwrap(), 0);
+    owner.subscriber("brian").await;
+    world.app.audit().seal(clock::now()).await.unwrap();
+    let sealed = owner.get("/api/audit/proof").await.is(200).body;
+    assert_eq!((&sealed["blocks"], &sealed["intact"]), (&json!(2), &json!(true)));
+    assert_eq!(sealed["head"].as_str().unwrap().len(), 64);
+
+    let change = "ALTER TABLE audit_log DISABLE TRIGGER USER; UPDATE audit_log SET actor = 'nobody'
+        WHERE id = (SELECT audit_ids[1] FROM audit_block WHERE block_no = 1)";
+    sqlx::raw_sql(change).execute(&world.admin).await.unwrap();
+    let broken = owner.get("/api/audit/proof").await.is(200).body;
+    assert_eq!((&broken["broken"], &broken["intact"]), (&json!([1]), &json!(false)));
+}
+
 /// The platform runs tenants and does not look into them.
 #[tokio::test]
 async fn the_platform_sees_tenants_and_no_subscribers() {
@@ -213,4 +238,10 @@ async fn visible(tx: &mut Tx) -> i64 {
 }
 
 /// Facts that are the same for all tenants.
-const WITHOUT_TENANT: &[&str] = &["_sqlx_migrations", "subscription_transition"];
+const WITHOUT_TENANT: &[&str] = &[
+    "_sqlx_migrations",
+    "inbox_event",
+    "ledger_chart",
+    "merchant_account",
+    "subscription_transition",
+];

@@ -62,14 +62,20 @@ async fn each_route_lets_in_its_roles_and_nobody_else() {
 fn nobody(path: &str) -> String {
     let tags = [
         ("/access-points/", "ap"),
+        ("/batches/", "vb"),
         ("/edges/", "edge"),
+        ("/invoices/", "inv"),
         ("/nas/", "nas"),
         ("/operators/", "op"),
+        ("/payments/", "pay"),
+        ("/payouts/", "po"),
         ("/plans/", "plan"),
+        ("/resellers/", "rsl"),
         ("/sessions/", "ses"),
         ("/subscribers/", "sub"),
         ("/subscriptions/", "subn"),
         ("/tenants/", "ten"),
+        ("/tickets/", "tkt"),
     ];
     let tag = tags.iter().find(|(part, _)| path.contains(part)).map_or("", |(_, tag)| *tag);
     format!("{tag}_{}", "0".repeat(32))

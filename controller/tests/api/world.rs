@@ -64,6 +64,18 @@ impl Reply {
     }
 
     #[track_caller]
+    pub(crate) fn number(&self, pointer: &str) -> i64 {
+        let number = self.body.pointer(pointer).and_then(Value::as_i64);
+        number.unwrap_or_else(|| panic!("no number at {pointer} in {}", self.body))
+    }
+
+    #[track_caller]
+    pub(crate) fn items(&self, pointer: &str) -> &[Value] {
+        let items = self.body.pointer(pointer).and_then(Value::as_array);
+        items.unwrap_or_else(|| panic!("no list at {pointer} in {}", self.body))
+    }
+
+    #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}"));
         value.to_str().expect("visible")
@@ -213,6 +225,20 @@ impl<'w> Staff<'w> {
     pub(crate) async fn plan_version(&self, code: &str) -> String {
         let body = json!({ "code": code, "name": "A plan", "terms": terms() });
         self.post("/api/plans", body).await.is(201).text("/latest/id")
+    }
+
+    /// Debits less credits of an account; the books balance.
+    pub(crate) async fn balance(&self, code: &str) -> i64 {
+        let books = self.get("/api/finance/accounts").await.is(200);
+        assert_eq!(books.number("/debit_cents"), books.number("/credit_cents"));
+        let mut sum = 0;
+        for (n, account) in books.items("/accounts").iter().enumerate() {
+            if account.get("code").and_then(Value::as_str) == Some(code) {
+                sum += books.number(&format!("/accounts/{n}/debit_cents"));
+                sum -= books.number(&format!("/accounts/{n}/credit_cents"));
+            }
+        }
+        sum
     }
 
     pub(crate) async fn edge(&self) -> String {

@@ -20,6 +20,7 @@ pub mod garden;
 mod mapped;
 pub mod memory;
 mod muscle;
+pub mod neighbour;
 mod netlink;
 mod pins;
 pub mod rtt;

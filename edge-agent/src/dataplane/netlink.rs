@@ -88,6 +88,22 @@ impl Netlink {
         }
     }
 
+    /// Asks for one thing.
+    pub(super) fn ask(&mut self, mut request: Request) -> io::Result<Answer> {
+        self.sequence = self.sequence.wrapping_add(1);
+        request.finish(self.sequence, 0);
+        self.socket.send(&request.bytes, 0)?;
+        loop {
+            let mut messages = self.receive()?.into_iter();
+            if let Some(message) = messages.find(|it| it.sequence == self.sequence) {
+                return match message.kind {
+                    NLMSG_ERROR => Err(message.error()),
+                    kind => Ok((kind, message.payload)),
+                };
+            }
+        }
+    }
+
     /// About an interface.
     pub(super) fn link(&mut self, index: u32) -> io::Result<Link> {
         let answers = self.dump(Request::new(GETLINK, 0, &ifinfomsg(0)))?;

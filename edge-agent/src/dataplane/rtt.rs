@@ -38,17 +38,40 @@ impl Rtt {
     }
 
     pub fn to_subscriber(&self) -> Option<Percentiles> {
-        percentiles(&self.subscriber)
+        percentiles(&self.subscriber.map(u64::from))
     }
 
     pub fn to_internet(&self) -> Option<Percentiles> {
+        percentiles(&self.internet.map(u64::from))
+    }
+}
+
+/// Of many sessions together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    subscriber: [u64; BUCKETS],
+    internet: [u64; BUCKETS],
+}
+
+impl Times {
+    pub fn add(&mut self, rtt: &Rtt) {
+        let more = self.subscriber.iter_mut().zip(rtt.subscriber);
+        for (all, one) in more.chain(self.internet.iter_mut().zip(rtt.internet)) {
+            *all += u64::from(one);
+        }
+    }
+
+    pub fn subscriber(&self) -> Option<Percentiles> {
+        percentiles(&self.subscriber)
+    }
+
+    pub fn internet(&self) -> Option<Percentiles> {
         percentiles(&self.internet)
     }
 }
 
-fn percentiles(counts: &[u16; BUCKETS]) -> Option<Percentiles> {
-    let counts = counts.map(u64::from);
-    let at = |percent| rtt::percentile(&counts, percent).map(|ns| ns / 1_000);
+fn percentiles(counts: &[u64; BUCKETS]) -> Option<Percentiles> {
+    let at = |percent| rtt::percentile(counts, percent).map(|ns| ns / 1_000);
     Some(Percentiles { p50_us: at(50)?, p95_us: at(95)? })
 }
 

@@ -57,6 +57,7 @@ mod responder;
 mod standing;
 mod tls;
 
+pub(crate) use self::auth::{Refusal, decide_typed};
 pub use self::{
     dynauth::{ASKS_MAX, Asker},
     eap::{EapError, Offer},

@@ -25,7 +25,9 @@ use super::{
     leases::Leases,
 };
 use crate::{
-    dataplane::{Dataplane, DataplaneError, Entry, Garden, Reading, Slot, bpf::monotonic_ns},
+    dataplane::{
+        Dataplane, DataplaneError, Entry, Garden, Reading, Rtt, Slot, bpf::monotonic_ns, rtt::Times,
+    },
     journal::{Journal, JournalError},
 };
 
@@ -60,6 +62,8 @@ pub struct Desk {
     next_round: Instant,
     /// What each session had moved in the last round.
     moved: HashMap<SessionId, u64>,
+    /// Round-trip times as they were then.
+    rtts: HashMap<Slot, Rtt>,
 }
 
 /// To those who are told what has become of sessions.
@@ -121,8 +125,9 @@ impl Desk {
         decision.record(now_ms, journal::Event::EdgeStarted(started));
         tracing::info!(sessions = sessions.len(), "sessions are taken over");
         let next_round = next_round();
-        let (unasked, moved) = (Vec::new(), HashMap::new());
-        let mut desk = Self { journal, dataplane, sessions, ways, unasked, next_round, moved };
+        let (unasked, moved, rtts) = (Vec::new(), HashMap::new(), HashMap::new());
+        let mut desk =
+            Self { journal, dataplane, sessions, ways, unasked, next_round, moved, rtts };
         desk.carry_out(decision, now_ms)?;
         Ok(desk)
     }
@@ -222,12 +227,40 @@ impl Desk {
         Ok(())
     }
 
-    fn export(&self) {
+    fn export(&mut self) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("kennet_sessions").set(self.sessions.len() as f64);
+        self.export_rtt();
         for (verdict, packets) in self.dataplane.verdicts() {
             metrics::counter!("kennet_dataplane_packets_total", "verdict" => verdict)
                 .absolute(packets);
+        }
+    }
+
+    /// Round-trip times of all sessions together, of the last round.
+    fn export_rtt(&mut self) {
+        let slots: Vec<Slot> = self.sessions.metered().iter().map(|(_, slot)| *slot).collect();
+        let Ok(rtts) = self.dataplane.rtts(&slots) else { return };
+        let mut all = Times::default();
+        let now: HashMap<Slot, Rtt> = slots.into_iter().zip(rtts).collect();
+        for (slot, rtt) in &now {
+            if let Some(before) = self.rtts.get(slot) {
+                all.add(&rtt.since(before));
+            }
+        }
+        self.rtts = now;
+        for (side, times) in [("subscriber", all.subscriber()), ("internet", all.internet())] {
+            for (quantile, us) in
+                times.into_iter().flat_map(|it| [("0.5", it.p50_us), ("0.95", it.p95_us)])
+            {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    clippy::float_arithmetic,
+                    reason = "a gauge is a float"
+                )]
+                metrics::gauge!("kennet_rtt_seconds", "side" => side, "quantile" => quantile)
+                    .set(us as f64 / 1e6);
+            }
         }
     }
 

@@ -260,8 +260,8 @@ pub struct Listed {
     pub slot: Option<Slot>,
     pub class: Class,
     pub shape: Shape,
-    pub started_at_ms: u64,
     pub limits: Limits,
+    pub started_at_ms: u64,
     /// What is left of the subscriber's data; `None` without a quota.
     pub left_bytes: Option<u64>,
     /// Since the session started; for a session of a NAS, what that NAS last said.

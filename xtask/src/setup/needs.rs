@@ -96,7 +96,7 @@ pub(crate) const LAB: &[Need] = &[
     },
     Need {
         name: "nft",
-        why: "a peer of the data plane, for benches",
+        why: "a peer of the data plane, for benches, and what brings HTTP to the portal, for tests",
         proof: Proof::Program("nft"),
         packages: &["nftables"],
     },
@@ -127,6 +127,12 @@ pub(crate) const PEERS: &[Need] = &[
         why: "who logs in at that port",
         proof: Proof::Program("wpa_supplicant"),
         packages: &["wpasupplicant"],
+    },
+    Need {
+        name: "chromedriver",
+        why: "a browser, for the pages that people see",
+        proof: Proof::Program("chromedriver"),
+        packages: &["chromium", "chromium-driver", "fonts-dejavu-core"],
     },
     Need {
         name: "radsecproxy",

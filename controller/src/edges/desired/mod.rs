@@ -19,6 +19,7 @@ use shared::{
 use self::store::Wishes;
 use super::{LookAgain, link::Link};
 use crate::{
+    clock,
     db::{self, AsStoreError, Db, StoreError},
     seal::{self, Seal},
     token,
@@ -165,7 +166,8 @@ impl Desk {
         let waiting = wishes.subscriptions_waiting().await?;
         let edges = wishes.edges(None).await?;
         let all_nas = wishes.nas(None).await?;
-        let of_all = compile(Vec::new(), wishes.subscribers().await?, wishes.realms().await?);
+        let of_all =
+            compile(Vec::new(), wishes.subscribers(clock::now()).await?, wishes.realms().await?);
 
         let mut changed = Vec::new();
         let mut serving = 0_u32;
@@ -219,7 +221,7 @@ impl Desk {
         let mut wishes = Wishes { conn: &mut tx, tenant, seal: &self.seal };
         let Some(have) = wishes.edges(Some(edge)).await?.pop() else { return Ok(None) };
         let nas = wishes.nas(Some(edge)).await?.into_iter().map(|(_, nas)| nas).collect();
-        let subscribers = wishes.subscribers().await?;
+        let subscribers = wishes.subscribers(clock::now()).await?;
         let mut desired = compile(nas, subscribers, wishes.realms().await?);
         let hash = hash(&desired.nas, &desired);
         let is_new = have.hash.as_ref() != Some(&hash);

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 
 use ipnetwork::IpNetwork;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
 use shared::{
     id::{EdgeId, NasId, SubscriberId, SubscriptionId, TenantId},
     net::{Prefix, Vlan},
@@ -53,7 +55,7 @@ struct NasRow {
 
 struct SubscriberRow {
     id: Uuid,
-    subscription_id: Uuid,
+    subscription_id: Option<Uuid>,
     username: String,
     password_sealed: Option<Vec<u8>>,
     static_ip: Option<IpNetwork>,
@@ -199,12 +201,16 @@ impl Wishes<'_> {
         Ok(row.realms)
     }
 
-    /// Who may be on-line: a live subscription, and an account that is not closed.
+    /// Who may be on-line: a live subscription, or else an entitlement that is valid now (the one
+    /// that ends first), and an account that is not closed.
     #[tracing::instrument(name = "db.subscriber.wanted", skip_all, err)]
-    pub(super) async fn subscribers(&mut self) -> Result<Vec<Subscriber>, DesiredError> {
+    pub(super) async fn subscribers(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<Subscriber>, DesiredError> {
         let rows = sqlx::query_as!(
             SubscriberRow,
-            "SELECT who.id, what.id AS subscription_id, who.username, who.password_sealed, \
+            "SELECT who.id, what.id AS \"subscription_id?\", who.username, who.password_sealed, \
                     who.static_ip, who.delegated_prefix, \
                     ARRAY (SELECT mac FROM subscriber_device AS device \
                             WHERE device.tenant_id = who.tenant_id \
@@ -213,13 +219,20 @@ impl Wishes<'_> {
                     version.idle_timeout_seconds, version.pool, version.filter, \
                     version.policy, version.vlan \
                FROM subscriber AS who \
-               JOIN subscription AS what \
+               LEFT JOIN subscription AS what \
                  ON what.tenant_id = who.tenant_id AND what.subscriber_id = who.id \
                 AND what.state IN ('active', 'grace') \
+               LEFT JOIN LATERAL ( \
+                 SELECT given.plan_version_id FROM entitlement AS given \
+                  WHERE given.tenant_id = who.tenant_id AND given.subscriber_id = who.id \
+                    AND given.valid @> $2::timestamptz AND what.id IS NULL \
+                  ORDER BY upper(given.valid), given.id LIMIT 1) AS given ON true \
                JOIN plan_version AS version \
-                 ON version.tenant_id = who.tenant_id AND version.id = what.plan_version_id \
+                 ON version.tenant_id = who.tenant_id \
+                AND version.id = coalesce(what.plan_version_id, given.plan_version_id) \
               WHERE who.tenant_id = $1 AND who.status = 'active'",
-            self.tenant.as_uuid()
+            self.tenant.as_uuid(),
+            now.to_sqlx() as _
         )
         .fetch_all(&mut *self.conn)
         .await
@@ -244,7 +257,7 @@ impl Wishes<'_> {
         };
         Ok(Subscriber {
             id: Some(SubscriberId::from_uuid(id)),
-            subscription: Some(SubscriptionId::from_uuid(row.subscription_id)),
+            subscription: row.subscription_id.map(SubscriptionId::from_uuid),
             password: password.transpose()?,
             // What is left changes with every packet and is not part of a state.
             idle_timeout: row.idle_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),

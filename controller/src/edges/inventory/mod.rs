@@ -111,12 +111,12 @@ impl Edges {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Edge>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, after, limit).await
     }
 
     pub async fn find(&self, actor: &Actor, id: EdgeId) -> Result<Edge, EdgeError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         find(&mut tx, actor.tenant, id).await
     }
 
@@ -127,7 +127,7 @@ impl Edges {
         key: Option<&Key>,
         new: NewEdge,
     ) -> Result<Made<(Edge, Option<Secret>)>, EdgeError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = EdgeId::from_uuid(Uuid::now_v7());
         let secret = Secret::new(token::random());
         let once = Some((&self.seal, &secret));
@@ -155,7 +155,7 @@ impl Edges {
         version: i64,
         change: EdgeChange,
     ) -> Result<Edge, EdgeError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = find(&mut tx, actor.tenant, id).await?;
         let mut after = before.clone();
         after.name = change.name.unwrap_or(after.name);
@@ -176,7 +176,7 @@ impl Edges {
 
     /// A new secret. The old one ends with the edge's next log-in.
     pub async fn renew_secret(&self, actor: &Actor, id: EdgeId) -> Result<Secret, EdgeError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let edge = find(&mut tx, actor.tenant, id).await?;
         let secret = Secret::new(token::random());
         store::set_secret(&mut tx, actor.tenant, id, hash(&secret)).await?;

@@ -105,7 +105,7 @@ impl AccessPoints {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<AccessPoint>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, after, limit).await
     }
 
@@ -114,7 +114,7 @@ impl AccessPoints {
         actor: &Actor,
         id: AccessPointId,
     ) -> Result<AccessPoint, AccessPointError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         find(&mut tx, actor.tenant, id).await
     }
 
@@ -124,7 +124,7 @@ impl AccessPoints {
         key: Option<&Key>,
         new: NewAccessPoint,
     ) -> Result<Made<AccessPoint>, AccessPointError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = AccessPointId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -149,7 +149,7 @@ impl AccessPoints {
         version: i64,
         change: AccessPointChange,
     ) -> Result<AccessPoint, AccessPointError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = find(&mut tx, actor.tenant, id).await?;
         let mut after = before.clone();
         after.nas = change.nas.over(after.nas);

@@ -163,12 +163,12 @@ impl Nases {
         after: Uuid,
         limit: i64,
     ) -> Result<Vec<Nas>, StoreError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         store::list(&mut tx, actor.tenant, after, limit).await
     }
 
     pub async fn find(&self, actor: &Actor, id: NasId) -> Result<Nas, NasError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         find(&mut tx, actor.tenant, id).await
     }
 
@@ -178,7 +178,7 @@ impl Nases {
         key: Option<&Key>,
         new: NewNas,
     ) -> Result<Made<Nas>, NasError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let id = NasId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
             idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
@@ -217,7 +217,7 @@ impl Nases {
         version: i64,
         change: NasChange,
     ) -> Result<Nas, NasError> {
-        let mut tx = self.db.tenant(actor.tenant).await?;
+        let mut tx = self.db.staff(actor).await?;
         let before = find(&mut tx, actor.tenant, id).await?;
         let mut after = before.clone();
         after.edge = change.edge.unwrap_or(after.edge);

@@ -14,6 +14,8 @@ pub(super) fn put(leg: &Leg) -> Request {
     for (kind, value) in PARAMETERS {
         options.extend(attribute(*kind, &value.to_ne_bytes()));
     }
+    // What would leave later is a super-packet of a slow session: it leaves then, and is not lost.
+    options.extend(attribute(TCA_FQ_HORIZON_DROP, &[0]));
     let tcmsg = tcmsg(leg.index, handle(leg.direction), ROOT, 0);
     Request::new(RTM_NEWQDISC, netlink::CREATE | netlink::REPLACE, &tcmsg)
         .with(TCA_KIND, b"fq\0")
@@ -29,13 +31,9 @@ const PARAMETERS: &[(u16, u32)] = &[
     (TCA_FQ_BUCKETS_LOG, 14),
     // What has no socket is spread over so many flows.
     (TCA_FQ_ORPHAN_MASK, 0xffff),
-    // What would leave later is a super-packet of a slow session: it leaves then, and is not lost.
     (TCA_FQ_HORIZON, 10_000_000),
-    (TCA_FQ_HORIZON_DROP, 0),
 ];
 
-/// `u8` in the kernel's policy; it takes the first byte.
-const TCA_FQ_HORIZON_DROP: u16 = 15;
 const TCA_FQ_PLIMIT: u16 = 1;
 const TCA_FQ_FLOW_PLIMIT: u16 = 2;
 const TCA_FQ_QUANTUM: u16 = 3;
@@ -43,3 +41,4 @@ const TCA_FQ_INITIAL_QUANTUM: u16 = 4;
 const TCA_FQ_BUCKETS_LOG: u16 = 8;
 const TCA_FQ_ORPHAN_MASK: u16 = 10;
 const TCA_FQ_HORIZON: u16 = 14;
+const TCA_FQ_HORIZON_DROP: u16 = 15;

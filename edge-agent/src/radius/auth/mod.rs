@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use radius::{Attr, AttrType, Packet, Secret};
+use radius::{Attr, AttrType, Packet, Password, Secret};
 use shared::{
     net::Mac,
     wire::latest::desired::{Class, Subscriber},
@@ -18,10 +18,8 @@ mod refusal;
 pub(super) mod reply;
 
 use self::credential::{Credential, Match};
-pub(super) use self::{
-    credential::{Proof, nt_hash_of},
-    refusal::Refusal,
-};
+pub(super) use self::credential::{Proof, nt_hash_of};
+pub(crate) use self::refusal::Refusal;
 
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -51,6 +49,22 @@ pub(super) fn decide(snapshot: &Snapshot, request: &Packet<'_>, secret: &Secret)
         Ok((accept, proof)) => Verdict::Accept(accept, proof),
         Err(refusal) => Verdict::Reject(refusal),
     }
+}
+
+/// Decides about who has typed a password at this host itself.
+pub(crate) fn decide_typed(
+    snapshot: &Snapshot,
+    username: &str,
+    password: Password,
+) -> Result<Arc<Subscriber>, Refusal> {
+    let subscriber = snapshot.identified(username).ok_or(Refusal::UnknownSubscriber)?;
+    match Credential::Password(password).of_subscriber(username, subscriber) {
+        Match::Right(_) => {}
+        Match::Wrong => return Err(Refusal::WrongPassword),
+        Match::Unusable => return Err(Refusal::Unusable),
+    }
+    let subscriber = Arc::clone(subscriber);
+    Ok(may_come_in(Accept { subscriber, mac: None, by: By::Password })?.subscriber)
 }
 
 fn recognise(

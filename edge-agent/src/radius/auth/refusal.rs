@@ -3,7 +3,7 @@
 use radius::eap::Reason;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::radius) enum Refusal {
+pub(crate) enum Refusal {
     NoUsername,
     Malformed,
     /// The password is not known in the form that this method needs, or none was sent.
@@ -27,7 +27,7 @@ pub(in crate::radius) enum Refusal {
 
 impl Refusal {
     /// For the journal.
-    pub(in crate::radius) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::NoUsername => "no username",
             Self::Malformed => "malformed password",

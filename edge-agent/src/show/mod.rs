@@ -3,12 +3,10 @@
 
 use std::path::Path;
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use edge_agent::{
     agent::JOURNAL,
-    dataplane::{self, Reading},
+    dataplane,
     journal::{Numbered, Reader},
-    sessions::{Kept, Session},
     settings::Settings,
 };
 use serde_json::{Value, json};
@@ -18,86 +16,9 @@ use shared::{
     wire::latest::journal::{Event, Octets},
 };
 
-fn live(row: &[u8]) -> Option<Session> {
-    match Session::from_row(row)? {
-        Kept::Live(session) => Some(session),
-        Kept::Ended { .. } => None,
-    }
-}
+mod sessions;
 
-pub(super) fn sessions(config: &Path, as_json: bool) -> anyhow::Result<()> {
-    let settings = Settings::read(config)?;
-    let reader = Reader::open(&settings.state_dir.join(JOURNAL))?;
-    let mut sessions: Vec<Session> =
-        reader.sessions()?.iter().filter_map(|(_, row)| live(row)).collect();
-    sessions.sort_by_key(|session| (session.started_at_ms, session.id));
-    let readings = match &settings.dataplane {
-        Some(dataplane) => dataplane::bpf::Reader::open(&dataplane.pins)?.observe()?,
-        None => Vec::new(),
-    };
-    let reading = |session: &Session| -> Reading {
-        let entry = readings.iter().find(|(entry, _)| entry.session == session.id);
-        match entry {
-            Some((_, reading)) => Reading { passed: session.base() + reading.passed, ..*reading },
-            None => Reading { passed: session.counters, ..Reading::default() },
-        }
-    };
-    if as_json {
-        let listed: Vec<Value> = sessions
-            .iter()
-            .map(|session| {
-                let Reading { passed, dropped, .. } = reading(session);
-                json!({
-                    "session": session.id,
-                    "username": session.username,
-                    "nas": &*session.nas.name,
-                    "mac": session.mac,
-                    "ip": session.ip,
-                    "acct_session_id": session.acct_session_id,
-                    "class": session.class,
-                    "down_kbps": session.shape.down_kbps,
-                    "up_kbps": session.shape.up_kbps,
-                    "started_at_ms": session.started_at_ms,
-                    "slot": session.slot().map(|slot| slot.0),
-                    "passed": passed,
-                    "dropped": dropped,
-                })
-            })
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&listed)?);
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
-        "subscriber",
-        "device",
-        "address",
-        "class",
-        "plan down/up",
-        "down bytes",
-        "up bytes",
-        "dropped",
-        "session",
-    ]);
-    for session in &sessions {
-        let Reading { passed, dropped, .. } = reading(session);
-        let dash = || "-".to_owned();
-        table.add_row([
-            session.username.clone(),
-            session.mac.map_or_else(dash, |mac| mac.to_string()),
-            session.ip.map_or_else(dash, |ip| ip.to_string()),
-            format!("{:?}", session.class).to_lowercase(),
-            format!("{} / {}", session.shape.down_kbps, session.shape.up_kbps),
-            passed.down_bytes.to_string(),
-            passed.up_bytes.to_string(),
-            dropped.total_bytes().to_string(),
-            session.id.to_string(),
-        ]);
-    }
-    println!("{table}");
-    println!("on-line: {}", sessions.len());
-    Ok(())
-}
+pub(super) use sessions::sessions;
 
 pub(super) fn journal(config: &Path, as_json: bool, from: u64) -> anyhow::Result<()> {
     let settings = Settings::read(config)?;

@@ -1,0 +1,14 @@
+//! What things cost: amounts, taxes, periods. Pure: no clock, no database, no rounding twice.
+//!
+//! Money is whole cents. A ratio is kept exact and rounded once, half away from zero, for each
+//! line and each tax.
+
+mod money;
+mod period;
+mod tax;
+
+pub use self::{
+    money::{Cents, TooMuch},
+    period::{Proration, day_of, end_of, month_day, next_day, prorate},
+    tax::{BasisPoints, Rates, Split, share_of},
+};

@@ -1,0 +1,446 @@
+//! Invoices: what a subscriber owes. A draft may go; what was issued has a number without gaps and
+//! stays as it is. It is corrected by a credit note, or voided while nothing is paid.
+
+pub mod http;
+mod store;
+
+use jiff::{Span, Timestamp, civil::Date};
+use serde_json::{Value, json};
+use shared::id::{CreditNoteId, InvoiceId, SubscriberId, TenantId};
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit,
+    billing::{self, Cents, Split, TooMuch},
+    clock,
+    db::{self, AsStoreError, Db, StoreError, Tx},
+    idempotency::{self, Claim, ClaimError, Key, Made},
+    ledger::{self, Account, Entry, Event},
+    taxes, tenants,
+    words::{Name, choices},
+};
+
+choices! {
+    InvoiceState {
+        Draft = "draft",
+        Finalised = "finalised",
+        Void = "void",
+    }
+}
+
+choices! {
+    /// What a line is for.
+    LineKind {
+        Recurring = "recurring",
+        OneOff = "one_off",
+        Usage = "usage",
+        ProrationCredit = "proration_credit",
+        ProrationCharge = "proration_charge",
+        SlaCredit = "sla_credit",
+        Discount = "discount",
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub kind: LineKind,
+    pub descr: Name,
+    /// Below zero for what is taken off.
+    pub split: Split,
+}
+
+#[derive(Clone, Debug)]
+pub struct Invoice {
+    pub id: InvoiceId,
+    pub subscriber: SubscriberId,
+    pub state: InvoiceState,
+    /// `INV-000001`; a draft has none.
+    pub number: Option<String>,
+    pub issued_at: Option<Timestamp>,
+    pub due_on: Option<Date>,
+    pub split: Split,
+    pub paid: Cents,
+    pub credited: Cents,
+    pub lines: Vec<Line>,
+    pub created_at: Timestamp,
+}
+
+impl Invoice {
+    fn snapshot(&self) -> Value {
+        json!({
+            "subscriber": self.subscriber, "state": self.state, "number": self.number,
+            "net_cents": self.split.net.get(), "excise_cents": self.split.excise.get(),
+            "vat_cents": self.split.vat.get(), "paid_cents": self.paid.get(),
+            "credited_cents": self.credited.get(),
+        })
+    }
+
+    /// What is still to be paid.
+    pub fn open(&self) -> Result<Cents, TooMuch> {
+        match self.state {
+            InvoiceState::Finalised => self.split.total()?.minus(self.paid)?.minus(self.credited),
+            InvoiceState::Draft | InvoiceState::Void => Ok(Cents::ZERO),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewInvoice {
+    pub subscriber: SubscriberId,
+    pub lines: Vec<NewLine>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewLine {
+    pub descr: Name,
+    /// Below zero: a discount.
+    pub price: Cents,
+    pub includes_tax: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreditNote {
+    pub id: CreditNoteId,
+    pub invoice: InvoiceId,
+    /// `CRN-000001`.
+    pub number: String,
+    pub split: Split,
+    pub reason: Name,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub subscriber: Option<SubscriberId>,
+    pub state: Option<InvoiceState>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InvoiceError {
+    #[error("there is no such invoice")]
+    Unknown,
+    #[error("there is no such subscriber")]
+    UnknownSubscriber,
+    #[error("discounts take off more than there is")]
+    BelowZero,
+    #[error("only a draft can be issued or deleted")]
+    NotADraft,
+    #[error("only an issued invoice of which nothing is paid or credited can be voided")]
+    NotVoidable,
+    #[error("only an issued invoice can be credited, and only what is still to be paid of it")]
+    NotSoMuch,
+    #[error("so few cents cannot be split into a price and its taxes")]
+    TooFew,
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for InvoiceError {
+    fn from(error: StoreError) -> Self {
+        if error.is_dangling() {
+            return Self::UnknownSubscriber;
+        }
+        Self::Store(error)
+    }
+}
+
+impl AsStoreError for InvoiceError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
+            Self::Unknown
+            | Self::UnknownSubscriber
+            | Self::BelowZero
+            | Self::NotADraft
+            | Self::NotVoidable
+            | Self::NotSoMuch
+            | Self::TooFew
+            | Self::TooMuch(_)
+            | Self::Claim(_) => None,
+        }
+    }
+}
+
+/// What this domain needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Invoices {
+    db: Db,
+}
+
+impl Invoices {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        filter: Filter,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Invoice>, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::list(&mut tx, actor.tenant, filter, after, limit).await
+    }
+
+    pub async fn find(&self, actor: &Actor, id: InvoiceId) -> Result<Invoice, InvoiceError> {
+        find(&mut self.db.staff(actor).await?, actor.tenant, id).await
+    }
+
+    /// Oldest first.
+    pub async fn credit_notes(
+        &self,
+        actor: &Actor,
+        id: InvoiceId,
+    ) -> Result<Vec<CreditNote>, InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        find(&mut tx, actor.tenant, id).await?;
+        Ok(store::credit_notes(&mut tx, actor.tenant, id).await?)
+    }
+
+    /// Makes a draft, with the taxes of today.
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: NewInvoice,
+    ) -> Result<Made<Invoice>, InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        let id = InvoiceId::from_uuid(Uuid::now_v7());
+        if let Claim::Before { object, once: _ } =
+            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
+        {
+            let value = find(&mut tx, actor.tenant, InvoiceId::from_uuid(object)).await?;
+            return Ok(Made { value, replayed: true });
+        }
+        let now = clock::now();
+        let today = billing::day_of(now, &tenants::zone(&mut tx, actor.tenant).await?);
+        let rates = taxes::on(&mut tx, actor.tenant, today).await?;
+        let mut lines = Vec::with_capacity(new.lines.len());
+        for NewLine { descr, price, includes_tax } in new.lines {
+            let split = if includes_tax { rates.within(price)? } else { rates.upon(price)? };
+            let kind = if price < Cents::ZERO { LineKind::Discount } else { LineKind::OneOff };
+            lines.push(Line { kind, descr, split });
+        }
+        let split = sum(&lines)?;
+        if [split.net, split.excise, split.vat].iter().any(|part| *part < Cents::ZERO) {
+            return Err(InvoiceError::BelowZero);
+        }
+        store::insert(&mut tx, actor.tenant, id, new.subscriber, &lines, now).await?;
+        let value = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "invoice.create", None, &value).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Made { value, replayed: false })
+    }
+
+    pub async fn delete(&self, actor: &Actor, id: InvoiceId) -> Result<(), InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        if before.state != InvoiceState::Draft {
+            return Err(InvoiceError::NotADraft);
+        }
+        store::delete(&mut tx, actor.tenant, id).await?;
+        let entry = audit::Entry {
+            action: "invoice.delete",
+            object_kind: "invoice",
+            object_id: id.to_string(),
+            before: Some(before.snapshot()),
+            after: None,
+        };
+        audit::record(&mut tx, actor, entry).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Issues a draft: it gets the next number and is owed.
+    pub async fn finalise(
+        &self,
+        actor: &Actor,
+        id: InvoiceId,
+        due_on: Option<Date>,
+    ) -> Result<Invoice, InvoiceError> {
+        db::retry(|| self.finalise_once(actor, id, due_on)).await
+    }
+
+    async fn finalise_once(
+        &self,
+        actor: &Actor,
+        id: InvoiceId,
+        due_on: Option<Date>,
+    ) -> Result<Invoice, InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        if before.state != InvoiceState::Draft {
+            return Err(InvoiceError::NotADraft);
+        }
+        let now = clock::now();
+        let due_on = if let Some(day) = due_on {
+            day
+        } else {
+            let zone = tenants::zone(&mut tx, actor.tenant).await?;
+            billing::day_of(now, &zone).saturating_add(Span::new().days(DUE_DAYS))
+        };
+        let owed = book(before.subscriber, sum(&before.lines)?)?;
+        post(&mut tx, Event::InvoiceIssued(id), now, owed).await?;
+        // The number comes last: whoever else issues waits for it.
+        store::finalise(&mut tx, actor.tenant, id, due_on, now).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "invoice.finalise", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+
+    /// Takes back all of an issued invoice; its number stays its own.
+    pub async fn void(&self, actor: &Actor, id: InvoiceId) -> Result<Invoice, InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        let untouched = before.paid == Cents::ZERO && before.credited == Cents::ZERO;
+        if before.state != InvoiceState::Finalised || !untouched {
+            return Err(InvoiceError::NotVoidable);
+        }
+        let back = taken_back(before.subscriber, before.split)?;
+        post(&mut tx, Event::InvoiceVoided(id), clock::now(), back).await?;
+        store::void(&mut tx, actor.tenant, id).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "invoice.void", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+
+    /// Takes back a part of what is still to be paid.
+    pub async fn credit(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        invoice: InvoiceId,
+        cents: Cents,
+        reason: Name,
+    ) -> Result<Made<CreditNote>, InvoiceError> {
+        let mut tx = self.db.staff(actor).await?;
+        let id = CreditNoteId::from_uuid(Uuid::now_v7());
+        if let Claim::Before { object, once: _ } =
+            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
+        {
+            let notes = store::credit_notes(&mut tx, actor.tenant, invoice).await?;
+            let before = notes.into_iter().find(|note| *note.id.as_uuid() == object);
+            let value = before.ok_or(InvoiceError::Unknown)?;
+            return Ok(Made { value, replayed: true });
+        }
+        let before = lock(&mut tx, actor.tenant, invoice).await?;
+        if cents <= Cents::ZERO || cents > before.open()? {
+            return Err(InvoiceError::NotSoMuch);
+        }
+        let split = billing::share_of(before.split, before.credited, cents)?;
+        if [split.net, split.excise, split.vat].iter().any(|part| *part < Cents::ZERO) {
+            return Err(InvoiceError::TooFew);
+        }
+        let now = clock::now();
+        let back = taken_back(before.subscriber, split)?;
+        post(&mut tx, Event::InvoiceCredited(id), now, back).await?;
+        let mut note = CreditNote { id, invoice, number: String::new(), split, reason, at: now };
+        note.number = store::insert_credit_note(&mut tx, actor.tenant, &note).await?;
+        let entry = audit::Entry {
+            action: "invoice.credit",
+            object_kind: "invoice",
+            object_id: invoice.to_string(),
+            before: None,
+            after: Some(json!({
+                "number": note.number, "cents": cents.get(), "reason": note.reason,
+            })),
+        };
+        audit::record(&mut tx, actor, entry).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Made { value: note, replayed: false })
+    }
+}
+
+/// An invoice that a payment may pay.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    pub id: InvoiceId,
+    pub open: Cents,
+}
+
+/// What of the subscriber is to be paid, what is due first before the rest; or one invoice.
+/// Nobody else pays or changes them until the transaction ends.
+pub(crate) async fn lock_open(
+    tx: &mut Tx,
+    tenant: TenantId,
+    subscriber: SubscriberId,
+    one: Option<InvoiceId>,
+) -> Result<Vec<Open>, StoreError> {
+    store::lock_open(tx, tenant, subscriber, one).await
+}
+
+async fn find(tx: &mut Tx, tenant: TenantId, id: InvoiceId) -> Result<Invoice, InvoiceError> {
+    store::find(tx, tenant, id).await?.ok_or(InvoiceError::Unknown)
+}
+
+/// Nobody else changes it until the transaction ends.
+async fn lock(tx: &mut Tx, tenant: TenantId, id: InvoiceId) -> Result<Invoice, InvoiceError> {
+    store::lock(tx, tenant, id).await?;
+    find(tx, tenant, id).await
+}
+
+fn sum(lines: &[Line]) -> Result<Split, TooMuch> {
+    let part = |part: fn(&Split) -> Cents| Cents::sum(lines.iter().map(|line| part(&line.split)));
+    Ok(Split {
+        net: part(|split| split.net)?,
+        excise: part(|split| split.excise)?,
+        vat: part(|split| split.vat)?,
+    })
+}
+
+/// It is owed by the subscriber, and of it the taxes by us.
+fn book(subscriber: SubscriberId, split: Split) -> Result<Vec<(Account, Cents)>, TooMuch> {
+    let credit = |cents| Cents::ZERO.minus(cents);
+    Ok(vec![
+        (Account::Receivable(subscriber), split.total()?),
+        (Account::Revenue, credit(split.net)?),
+        (Account::Excise, credit(split.excise)?),
+        (Account::Vat, credit(split.vat)?),
+    ])
+}
+
+fn taken_back(subscriber: SubscriberId, split: Split) -> Result<Vec<(Account, Cents)>, TooMuch> {
+    let lines = book(subscriber, split)?;
+    lines.into_iter().map(|(account, cents)| Ok((account, Cents::ZERO.minus(cents)?))).collect()
+}
+
+/// What costs nothing is not in the books.
+async fn post(
+    tx: &mut Tx,
+    event: Event,
+    at: Timestamp,
+    lines: Vec<(Account, Cents)>,
+) -> Result<(), StoreError> {
+    if lines.iter().any(|(_, cents)| *cents != Cents::ZERO) {
+        ledger::post(tx, &Entry { event, at, lines }).await?;
+    }
+    Ok(())
+}
+
+async fn record(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: Option<&Invoice>,
+    after: &Invoice,
+) -> Result<(), StoreError> {
+    let entry = audit::Entry {
+        action,
+        object_kind: "invoice",
+        object_id: after.id.to_string(),
+        before: before.map(Invoice::snapshot),
+        after: Some(after.snapshot()),
+    };
+    audit::record(tx, actor, entry).await
+}
+
+/// Until when it is to be paid, if nobody says otherwise.
+const DUE_DAYS: i64 = 14;

@@ -1,0 +1,138 @@
+//! The ledger: double-entry books that only grow. It knows nobody: whoever moves money posts an
+//! [`Entry`] in the transaction of what moved it, and the database refuses one that does not
+//! balance.
+
+pub mod http;
+mod store;
+
+use jiff::Timestamp;
+use shared::id::{CreditNoteId, InvoiceId, PaymentId, PayoutId, ResellerId, SubscriberId};
+use uuid::Uuid;
+
+pub use self::store::{Balance, Wallet};
+use crate::{
+    actor::Actor,
+    billing::Cents,
+    db::{Db, StoreError, Tx},
+};
+
+/// Where money is or what it is for. The database has the chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// What the shops hold, in cash and in vouchers that they were given to sell.
+    Till,
+    /// Where the provider pays out from.
+    Paybill,
+    /// Invoices that are not paid.
+    Receivable(SubscriberId),
+    Wallet(SubscriberId),
+    /// What a reseller has paid in and not sold yet.
+    Agent(ResellerId),
+    /// Vouchers that were sold and not used.
+    DeferredVouchers,
+    Excise,
+    Vat,
+    Revenue,
+    Commission,
+    /// Money on its way out.
+    PayoutClearing,
+    /// Money of nobody known.
+    Unmatched,
+}
+
+impl Account {
+    fn code(self) -> String {
+        match self {
+            Self::Till => "cash:till".to_owned(),
+            Self::Paybill => "cash:paybill".to_owned(),
+            Self::Receivable(id) => format!("ar:{}", id.as_uuid()),
+            Self::Wallet(id) => format!("wallet:{}", id.as_uuid()),
+            Self::Agent(id) => format!("agent:{}", id.as_uuid()),
+            Self::DeferredVouchers => "deferred:voucher".to_owned(),
+            Self::Excise => "tax:excise".to_owned(),
+            Self::Vat => "tax:vat".to_owned(),
+            Self::Revenue => "revenue:internet".to_owned(),
+            Self::Commission => "expense:commission".to_owned(),
+            Self::PayoutClearing => "payout:clearing".to_owned(),
+            Self::Unmatched => "suspense:unmatched".to_owned(),
+        }
+    }
+}
+
+/// What happened. Each is booked once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    InvoiceIssued(InvoiceId),
+    InvoiceVoided(InvoiceId),
+    InvoiceCredited(CreditNoteId),
+    PaymentMatched(PaymentId),
+    PaymentAllocated(Uuid),
+    VouchersSold(Uuid),
+    FloatPaidIn(Uuid),
+    PayoutHeld(PayoutId),
+    /// Paid or failed, never both.
+    PayoutResolved(PayoutId),
+}
+
+impl Event {
+    fn key(self) -> (&'static str, &'static str, Uuid) {
+        match self {
+            Self::InvoiceIssued(id) => ("invoice.issue", "invoice", *id.as_uuid()),
+            Self::InvoiceVoided(id) => ("invoice.void", "invoice", *id.as_uuid()),
+            Self::InvoiceCredited(id) => ("invoice.credit", "credit_note", *id.as_uuid()),
+            Self::PaymentMatched(id) => ("payment.match", "payment", *id.as_uuid()),
+            Self::PaymentAllocated(id) => ("payment.allocate", "payment_allocation", id),
+            Self::VouchersSold(id) => ("voucher.sale", "voucher_sale", id),
+            Self::FloatPaidIn(id) => ("float.in", "float", id),
+            Self::PayoutHeld(id) => ("payout.hold", "payout", *id.as_uuid()),
+            Self::PayoutResolved(id) => ("payout.resolve", "payout", *id.as_uuid()),
+        }
+    }
+}
+
+/// Debits are above zero, credits below; together they are nothing.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub event: Event,
+    pub at: Timestamp,
+    pub lines: Vec<(Account, Cents)>,
+}
+
+/// False if it is in the books already.
+pub(crate) async fn post(tx: &mut Tx, entry: &Entry) -> Result<bool, StoreError> {
+    store::post(tx, entry).await
+}
+
+/// What somebody has in their wallet.
+pub(crate) fn wallet_of(subscriber: SubscriberId) -> String {
+    Account::Wallet(subscriber).code()
+}
+
+/// Reads the books.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    db: Db,
+}
+
+impl Ledger {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Every account that is not of one subscriber or reseller, and the sums of those that are.
+    /// Debits and credits are the same.
+    pub async fn trial_balance(&self, actor: &Actor) -> Result<Vec<Balance>, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::trial_balance(&mut tx, actor.tenant).await
+    }
+
+    pub async fn wallets(
+        &self,
+        actor: &Actor,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Wallet>, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::wallets(&mut tx, actor.tenant, after, limit).await
+    }
+}

@@ -1,0 +1,358 @@
+//! Payments: money that came in. A receipt is credited once; what it pays is decided afterwards.
+//!
+//! It goes into the payer's wallet, and from there to invoices. Money of nobody known waits in
+//! suspense until somebody says whose it is.
+
+pub mod http;
+mod store;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit,
+    billing::{Cents, TooMuch},
+    clock,
+    db::{self, AsStoreError, Db, StoreError, Tx},
+    idempotency::{self, Claim, ClaimError, Key, Made},
+    invoices,
+    ledger::{self, Account, Entry, Event},
+    words::{Receipt, Shortcode, choices},
+};
+
+choices! {
+    /// How it came in.
+    Provider {
+        // Over the counter; its receipt is the next of the tenant's own.
+        Cash = "cash",
+        Bank = "bank",
+        Mpesa = "mpesa",
+    }
+}
+
+choices! {
+    PaymentState {
+        // Somebody's money.
+        Matched = "matched",
+        // It waits in suspense.
+        Unmatched = "unmatched",
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Payment {
+    pub id: PaymentId,
+    pub provider: Provider,
+    pub receipt: Receipt,
+    pub shortcode: Shortcode,
+    pub subscriber: Option<SubscriberId>,
+    pub amount: Cents,
+    pub allocated: Cents,
+    pub state: PaymentState,
+    pub paid_at: Timestamp,
+    pub allocations: Vec<Allocation>,
+    pub created_at: Timestamp,
+}
+
+impl Payment {
+    fn snapshot(&self) -> Value {
+        json!({
+            "provider": self.provider, "receipt": self.receipt, "subscriber": self.subscriber,
+            "amount_cents": self.amount.get(), "allocated_cents": self.allocated.get(),
+        })
+    }
+}
+
+/// A part of a payment that paid a part of an invoice.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocation {
+    pub invoice: InvoiceId,
+    pub cents: Cents,
+    pub at: Timestamp,
+}
+
+/// Entered by staff.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    pub provider: Provider,
+    /// None for cash: the next of the tenant's own.
+    pub receipt: Option<Receipt>,
+    /// Where it came in.
+    pub shortcode: Shortcode,
+    /// None: nobody knows yet.
+    pub subscriber: Option<SubscriberId>,
+    pub amount: Cents,
+    /// None: now.
+    pub paid_at: Option<Timestamp>,
+    /// Pay what is open, what is due first before the rest.
+    pub allocate: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub subscriber: Option<SubscriberId>,
+    pub state: Option<PaymentState>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    #[error("there is no such payment")]
+    Unknown,
+    #[error("there is no such subscriber")]
+    UnknownSubscriber,
+    #[error("expected the receipt of who moved the money")]
+    ReceiptNeeded,
+    #[error("receipts that begin with {OWN_RECEIPTS} are given by the system")]
+    ReceiptReserved,
+    #[error("this receipt was credited with another amount, to another subscriber or elsewhere")]
+    ReceiptTaken,
+    #[error("it is somebody's money already")]
+    MatchedAlready,
+    #[error("nobody knows yet whose money it is")]
+    NotMatched,
+    #[error("there is no such invoice of who paid, or nothing of it is to be paid")]
+    NothingToPay,
+    #[error("nothing of the payment, or of the wallet, is left")]
+    NothingLeft,
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for PaymentError {
+    fn from(error: StoreError) -> Self {
+        match error.constraint() {
+            Some("payment_receipt_elsewhere" | "payment_receipt_amount") => Self::ReceiptTaken,
+            Some(_) if error.is_dangling() => Self::UnknownSubscriber,
+            Some(_) | None => Self::Store(error),
+        }
+    }
+}
+
+impl AsStoreError for PaymentError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
+            Self::Unknown
+            | Self::UnknownSubscriber
+            | Self::ReceiptNeeded
+            | Self::ReceiptReserved
+            | Self::ReceiptTaken
+            | Self::MatchedAlready
+            | Self::NotMatched
+            | Self::NothingToPay
+            | Self::NothingLeft
+            | Self::TooMuch(_)
+            | Self::Claim(_) => None,
+        }
+    }
+}
+
+/// What this domain needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    db: Db,
+}
+
+impl Payments {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        filter: Filter,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::list(&mut tx, actor.tenant, filter, after, limit).await
+    }
+
+    pub async fn find(&self, actor: &Actor, id: PaymentId) -> Result<Payment, PaymentError> {
+        find(&mut self.db.staff(actor).await?, actor.tenant, id).await
+    }
+
+    /// Credits a receipt. One that is known already is that payment again.
+    pub async fn record(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: NewPayment,
+    ) -> Result<Made<Payment>, PaymentError> {
+        db::retry(|| self.record_once(actor, key, &new)).await
+    }
+
+    async fn record_once(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: &NewPayment,
+    ) -> Result<Made<Payment>, PaymentError> {
+        let mut tx = self.db.staff(actor).await?;
+        let id = PaymentId::from_uuid(Uuid::now_v7());
+        if let Claim::Before { object, once: _ } =
+            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
+        {
+            let value = find(&mut tx, actor.tenant, PaymentId::from_uuid(object)).await?;
+            return Ok(Made { value, replayed: true });
+        }
+        let receipt = match (&new.receipt, new.provider) {
+            // Otherwise the series would come to a receipt that is taken, and never past it.
+            (Some(receipt), Provider::Cash) if receipt.as_str().starts_with(OWN_RECEIPTS) => {
+                return Err(PaymentError::ReceiptReserved);
+            }
+            (Some(receipt), _) => receipt.clone(),
+            (None, Provider::Cash) => store::next_receipt(&mut tx, actor.tenant).await?,
+            (None, Provider::Bank | Provider::Mpesa) => return Err(PaymentError::ReceiptNeeded),
+        };
+        let now = clock::now();
+        let (made, fresh) = store::apply(&mut tx, id, new, &receipt, now).await?;
+        if !fresh {
+            // Not committed: the key is free for a request that has an effect.
+            let value = find(&mut tx, actor.tenant, made).await?;
+            if value.subscriber != new.subscriber {
+                return Err(PaymentError::ReceiptTaken);
+            }
+            return Ok(Made { value, replayed: true });
+        }
+        if let (true, Some(subscriber)) = (new.allocate, new.subscriber) {
+            let open = invoices::lock_open(&mut tx, actor.tenant, subscriber, None).await?;
+            allocate(&mut tx, actor.tenant, id, subscriber, new.amount, &open, now).await?;
+        }
+        let value = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payment.record", None, &value).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Made { value, replayed: false })
+    }
+
+    /// Says whose money it is: from suspense into a wallet.
+    pub async fn assign(
+        &self,
+        actor: &Actor,
+        id: PaymentId,
+        subscriber: SubscriberId,
+    ) -> Result<Payment, PaymentError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        if before.state == PaymentState::Matched {
+            return Err(PaymentError::MatchedAlready);
+        }
+        store::assign(&mut tx, actor.tenant, id, subscriber).await?;
+        let owed = Cents::ZERO.minus(before.amount)?;
+        let entry = Entry {
+            event: Event::PaymentMatched(id),
+            at: clock::now(),
+            lines: vec![(Account::Unmatched, before.amount), (Account::Wallet(subscriber), owed)],
+        };
+        ledger::post(&mut tx, &entry).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payment.assign", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+
+    /// Pays one invoice with what is left of the payment, or all that are open.
+    pub async fn allocate(
+        &self,
+        actor: &Actor,
+        id: PaymentId,
+        invoice: Option<InvoiceId>,
+    ) -> Result<Payment, PaymentError> {
+        db::retry(|| self.allocate_once(actor, id, invoice)).await
+    }
+
+    async fn allocate_once(
+        &self,
+        actor: &Actor,
+        id: PaymentId,
+        invoice: Option<InvoiceId>,
+    ) -> Result<Payment, PaymentError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        let subscriber = before.subscriber.ok_or(PaymentError::NotMatched)?;
+        let open = invoices::lock_open(&mut tx, actor.tenant, subscriber, invoice).await?;
+        if open.is_empty() {
+            return Err(PaymentError::NothingToPay);
+        }
+        // The wallet may have been spent on something else.
+        let wallet = store::wallet(&mut tx, actor.tenant, subscriber).await?;
+        let left = before.amount.minus(before.allocated)?.min(wallet);
+        if left <= Cents::ZERO {
+            return Err(PaymentError::NothingLeft);
+        }
+        allocate(&mut tx, actor.tenant, id, subscriber, left, &open, clock::now()).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payment.allocate", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+}
+
+async fn find(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, PaymentError> {
+    store::find(tx, tenant, id).await?.ok_or(PaymentError::Unknown)
+}
+
+/// Nobody else spends it until the transaction ends.
+async fn lock(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, PaymentError> {
+    store::lock(tx, tenant, id).await?;
+    find(tx, tenant, id).await
+}
+
+/// In this order, as far as the money goes.
+async fn allocate(
+    tx: &mut Tx,
+    tenant: TenantId,
+    payment: PaymentId,
+    subscriber: SubscriberId,
+    mut left: Cents,
+    open: &[invoices::Open],
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    for invoice in open {
+        let cents = invoice.open.min(left);
+        if cents <= Cents::ZERO {
+            return Ok(());
+        }
+        let id = Uuid::now_v7();
+        store::insert_allocation(tx, tenant, id, payment, invoice.id, cents, now).await?;
+        let entry = Entry {
+            event: Event::PaymentAllocated(id),
+            at: now,
+            lines: vec![
+                (Account::Wallet(subscriber), cents),
+                (Account::Receivable(subscriber), Cents::ZERO.minus(cents)?),
+            ],
+        };
+        ledger::post(tx, &entry).await?;
+        left = left.minus(cents)?;
+    }
+    Ok(())
+}
+
+async fn record(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: Option<&Payment>,
+    after: &Payment,
+) -> Result<(), StoreError> {
+    let entry = audit::Entry {
+        action,
+        object_kind: "payment",
+        object_id: after.id.to_string(),
+        before: before.map(Payment::snapshot),
+        after: Some(after.snapshot()),
+    };
+    audit::record(tx, actor, entry).await
+}
+
+/// What the tenant's own receipts for cash begin with.
+const OWN_RECEIPTS: &str = "RCT-";

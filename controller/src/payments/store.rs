@@ -1,0 +1,231 @@
+//! The tables `payment` and `payment_allocation`.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
+use uuid::Uuid;
+
+use super::{Allocation, Filter, NewPayment, OWN_RECEIPTS, Payment, PaymentState};
+use crate::{
+    billing::Cents,
+    db::{Cell, StoreError, Tx, one},
+    ledger,
+    words::Receipt,
+};
+
+/// The next of the tenant's own, without gaps.
+pub(super) async fn next_receipt(tx: &mut Tx, tenant: TenantId) -> Result<Receipt, StoreError> {
+    let row =
+        sqlx::query!(r#"SELECT take_number('RCT') AS "number!""#).fetch_one(&mut **tx).await?;
+    let at = Cell { table: "number_series", row: *tenant.as_uuid() };
+    at.parse("next_no", &format!("{OWN_RECEIPTS}{:06}", row.number))
+}
+
+/// The payment of the receipt, and whether it was made now.
+pub(super) async fn apply(
+    tx: &mut Tx,
+    id: PaymentId,
+    new: &NewPayment,
+    receipt: &Receipt,
+    now: Timestamp,
+) -> Result<(PaymentId, bool), StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT payment_id AS "payment_id!", fresh AS "fresh!"
+             FROM apply_payment($1, $2, $3, $4, $5, $6, NULL, $7, $8, $9)"#,
+        id.as_uuid(),
+        Uuid::now_v7(),
+        new.provider.as_str(),
+        receipt.as_str(),
+        new.shortcode.as_str(),
+        new.subscriber.map(|id| *id.as_uuid()),
+        new.amount.get(),
+        new.paid_at.unwrap_or(now).to_sqlx() as _,
+        now.to_sqlx() as _,
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok((PaymentId::from_uuid(row.payment_id), row.fresh))
+}
+
+pub(super) async fn assign(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PaymentId,
+    subscriber: SubscriberId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE payment SET subscriber_id = $3, state = 'matched'
+          WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        subscriber.as_uuid(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    one(done.rows_affected())
+}
+
+pub(super) async fn insert_allocation(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: Uuid,
+    payment: PaymentId,
+    invoice: InvoiceId,
+    cents: Cents,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO payment_allocation (tenant_id, id, payment_id, invoice_id, cents, at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        tenant.as_uuid(),
+        id,
+        payment.as_uuid(),
+        invoice.as_uuid(),
+        cents.get(),
+        now.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn wallet(
+    tx: &mut Tx,
+    tenant: TenantId,
+    subscriber: SubscriberId,
+) -> Result<Cents, StoreError> {
+    let row = sqlx::query!(
+        "SELECT balance_cents FROM ledger_account WHERE tenant_id = $1 AND code = $2",
+        tenant.as_uuid(),
+        ledger::wallet_of(subscriber),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map_or(Cents::ZERO, |row| Cents::new(row.balance_cents)))
+}
+
+pub(super) async fn lock(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT id FROM payment WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        tenant.as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PaymentId,
+) -> Result<Option<Payment>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, provider, receipt, shortcode, subscriber_id, amount_cents, allocated_cents,
+                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp",
+                  created_at AS "created_at: jiff_sqlx::Timestamp"
+             FROM payment
+            WHERE tenant_id = $1 AND id = $2"#,
+        tenant.as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(with_allocations(tx, tenant, vec![row]).await?.pop())
+}
+
+pub(super) async fn list(
+    tx: &mut Tx,
+    tenant: TenantId,
+    filter: Filter,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Payment>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, provider, receipt, shortcode, subscriber_id, amount_cents, allocated_cents,
+                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp",
+                  created_at AS "created_at: jiff_sqlx::Timestamp"
+             FROM payment
+            WHERE tenant_id = $1 AND id > $2
+              AND ($3::uuid IS NULL OR subscriber_id = $3)
+              AND ($4::text IS NULL OR state = $4)
+            ORDER BY id
+            LIMIT $5"#,
+        tenant.as_uuid(),
+        after,
+        filter.subscriber.map(|id| *id.as_uuid()),
+        filter.state.map(PaymentState::as_str),
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    with_allocations(tx, tenant, rows).await
+}
+
+async fn with_allocations(
+    tx: &mut Tx,
+    tenant: TenantId,
+    rows: Vec<Row>,
+) -> Result<Vec<Payment>, StoreError> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let allocations = sqlx::query!(
+        r#"SELECT payment_id, invoice_id, cents, at AS "at: jiff_sqlx::Timestamp"
+             FROM payment_allocation
+            WHERE tenant_id = $1 AND payment_id = ANY ($2)
+            ORDER BY id"#,
+        tenant.as_uuid(),
+        &ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut payments = Vec::with_capacity(rows.len());
+    for row in rows {
+        let of_payment = allocations.iter().filter(|one| one.payment_id == row.id);
+        let allocations = of_payment.map(|one| Allocation {
+            invoice: InvoiceId::from_uuid(one.invoice_id),
+            cents: Cents::new(one.cents),
+            at: one.at.to_jiff(),
+        });
+        let allocations = allocations.collect();
+        payments.push(Payment { allocations, ..Payment::try_from(row)? });
+    }
+    Ok(payments)
+}
+
+/// The row as Postgres returns it.
+struct Row {
+    id: Uuid,
+    provider: String,
+    receipt: String,
+    shortcode: String,
+    subscriber_id: Option<Uuid>,
+    amount_cents: i64,
+    allocated_cents: i64,
+    state: String,
+    paid_at: jiff_sqlx::Timestamp,
+    created_at: jiff_sqlx::Timestamp,
+}
+
+impl TryFrom<Row> for Payment {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let at = Cell { table: "payment", row: row.id };
+        Ok(Self {
+            id: PaymentId::from_uuid(row.id),
+            provider: at.parse("provider", &row.provider)?,
+            receipt: at.parse("receipt", &row.receipt)?,
+            shortcode: at.parse("shortcode", &row.shortcode)?,
+            subscriber: row.subscriber_id.map(SubscriberId::from_uuid),
+            amount: Cents::new(row.amount_cents),
+            allocated: Cents::new(row.allocated_cents),
+            state: at.parse("state", &row.state)?,
+            paid_at: row.paid_at.to_jiff(),
+            allocations: Vec::new(),
+            created_at: row.created_at.to_jiff(),
+        })
+    }
+}

@@ -1,0 +1,282 @@
+//! Payouts: money that goes out to resellers, in two steps and by two people. Who asks holds the
+//! money; somebody else approves; then it is paid or it failed, never both.
+
+pub mod http;
+mod store;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::id::{PayoutId, ResellerId, TenantId};
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit,
+    billing::{Cents, TooMuch},
+    clock,
+    db::{self, AsStoreError, Db, StoreError, Tx},
+    idempotency::{self, Claim, ClaimError, Key, Made},
+    ledger::{self, Account, Entry, Event},
+    words::{Msisdn, Receipt, choices},
+};
+
+choices! {
+    PayoutState {
+        // The money is set aside.
+        Held = "held",
+        // Somebody else has agreed.
+        Approved = "approved",
+        // The provider did not say what came of it.
+        Unknown = "unknown",
+        Paid = "paid",
+        Failed = "failed",
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Payout {
+    pub id: PayoutId,
+    pub reseller: ResellerId,
+    pub msisdn: Msisdn,
+    pub amount: Cents,
+    pub state: PayoutState,
+    pub requested_by: String,
+    pub approved_by: Option<String>,
+    pub provider_txn: Option<Receipt>,
+    pub version: i64,
+    pub created_at: Timestamp,
+}
+
+impl Payout {
+    fn snapshot(&self) -> Value {
+        json!({
+            "reseller": self.reseller, "msisdn": self.msisdn, "amount_cents": self.amount.get(),
+            "state": self.state, "approved_by": self.approved_by,
+            "provider_txn": self.provider_txn,
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewPayout {
+    pub reseller: ResellerId,
+    pub msisdn: Msisdn,
+    pub amount: Cents,
+}
+
+/// How it ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    Paid { provider_txn: Receipt },
+    Failed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PayoutError {
+    #[error("there is no such payout")]
+    Unknown,
+    #[error("there is no such reseller")]
+    UnknownReseller,
+    #[error("expected whole shillings, 10 to 250 000")]
+    Amount,
+    #[error("the reseller has not so much")]
+    FloatTooLow,
+    #[error("who asked for it does not approve it: ask somebody else")]
+    Oneself,
+    #[error("a payout that is {} cannot become that", .0.as_str())]
+    NotFrom(PayoutState),
+    #[error("another payout has this transaction of the provider")]
+    TransactionTaken,
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for PayoutError {
+    fn from(error: StoreError) -> Self {
+        match error.constraint() {
+            Some("ledger_account_floor") => Self::FloatTooLow,
+            Some("payout_provider_txn") => Self::TransactionTaken,
+            Some(_) if error.is_dangling() => Self::UnknownReseller,
+            Some(_) | None => Self::Store(error),
+        }
+    }
+}
+
+impl AsStoreError for PayoutError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
+            Self::Unknown
+            | Self::UnknownReseller
+            | Self::Amount
+            | Self::FloatTooLow
+            | Self::Oneself
+            | Self::NotFrom(_)
+            | Self::TransactionTaken
+            | Self::TooMuch(_)
+            | Self::Claim(_) => None,
+        }
+    }
+}
+
+/// What this domain needs from the rest of the program.
+#[derive(Clone, Debug)]
+pub struct Payouts {
+    db: Db,
+}
+
+impl Payouts {
+    pub const fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Vec<Payout>, StoreError> {
+        let mut tx = self.db.staff(actor).await?;
+        store::list(&mut tx, actor.tenant, None, after, limit).await
+    }
+
+    pub async fn find(&self, actor: &Actor, id: PayoutId) -> Result<Payout, PayoutError> {
+        find(&mut self.db.staff(actor).await?, actor.tenant, id).await
+    }
+
+    /// Sets the money aside.
+    pub async fn request(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: NewPayout,
+    ) -> Result<Made<Payout>, PayoutError> {
+        db::retry(|| self.request_once(actor, key, &new)).await
+    }
+
+    async fn request_once(
+        &self,
+        actor: &Actor,
+        key: Option<&Key>,
+        new: &NewPayout,
+    ) -> Result<Made<Payout>, PayoutError> {
+        let fits = (AMOUNT_MIN..=AMOUNT_MAX).contains(&new.amount.get());
+        if !fits || new.amount.in_whole_shillings()? != new.amount {
+            return Err(PayoutError::Amount);
+        }
+        let mut tx = self.db.staff(actor).await?;
+        let id = PayoutId::from_uuid(Uuid::now_v7());
+        if let Claim::Before { object, once: _ } =
+            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
+        {
+            let value = find(&mut tx, actor.tenant, PayoutId::from_uuid(object)).await?;
+            return Ok(Made { value, replayed: true });
+        }
+        let now = clock::now();
+        store::insert(&mut tx, actor.tenant, id, new, &actor.name(), now).await?;
+        let lines = moved(Account::Agent(new.reseller), Account::PayoutClearing, new.amount)?;
+        ledger::post(&mut tx, &Entry { event: Event::PayoutHeld(id), at: now, lines }).await?;
+        let value = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payout.request", None, &value).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Made { value, replayed: false })
+    }
+
+    /// By somebody else than who asked.
+    pub async fn approve(&self, actor: &Actor, id: PayoutId) -> Result<Payout, PayoutError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        if before.state != PayoutState::Held {
+            return Err(PayoutError::NotFrom(before.state));
+        }
+        if before.requested_by == actor.name() {
+            return Err(PayoutError::Oneself);
+        }
+        store::approve(&mut tx, actor.tenant, id, &actor.name()).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payout.approve", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+
+    /// What came of it. One that failed gives the money back.
+    pub async fn resolve(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        end: End,
+    ) -> Result<Payout, PayoutError> {
+        db::retry(|| self.resolve_once(actor, id, &end)).await
+    }
+
+    async fn resolve_once(
+        &self,
+        actor: &Actor,
+        id: PayoutId,
+        end: &End,
+    ) -> Result<Payout, PayoutError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = lock(&mut tx, actor.tenant, id).await?;
+        let sent = matches!(before.state, PayoutState::Approved | PayoutState::Unknown);
+        // What nobody has approved can be given up, and not be paid.
+        let may = match end {
+            End::Paid { .. } => sent,
+            End::Failed => sent || before.state == PayoutState::Held,
+        };
+        if !may {
+            return Err(PayoutError::NotFrom(before.state));
+        }
+        let to = match end {
+            End::Paid { .. } => Account::Paybill,
+            End::Failed => Account::Agent(before.reseller),
+        };
+        let lines = moved(Account::PayoutClearing, to, before.amount)?;
+        let entry = Entry { event: Event::PayoutResolved(id), at: clock::now(), lines };
+        ledger::post(&mut tx, &entry).await?;
+        store::resolve(&mut tx, actor.tenant, id, end).await?;
+        let after = find(&mut tx, actor.tenant, id).await?;
+        record(&mut tx, actor, "payout.resolve", Some(&before), &after).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(after)
+    }
+}
+
+fn moved(from: Account, to: Account, amount: Cents) -> Result<Vec<(Account, Cents)>, TooMuch> {
+    Ok(vec![(from, amount), (to, Cents::ZERO.minus(amount)?)])
+}
+
+async fn find(tx: &mut Tx, tenant: TenantId, id: PayoutId) -> Result<Payout, PayoutError> {
+    let mut found = store::list(tx, tenant, Some(id), Uuid::nil(), 1).await?;
+    found.pop().ok_or(PayoutError::Unknown)
+}
+
+/// Nobody else changes it until the transaction ends.
+async fn lock(tx: &mut Tx, tenant: TenantId, id: PayoutId) -> Result<Payout, PayoutError> {
+    store::lock(tx, tenant, id).await?;
+    find(tx, tenant, id).await
+}
+
+async fn record(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: Option<&Payout>,
+    after: &Payout,
+) -> Result<(), StoreError> {
+    let entry = audit::Entry {
+        action,
+        object_kind: "payout",
+        object_id: after.id.to_string(),
+        before: before.map(Payout::snapshot),
+        after: Some(after.snapshot()),
+    };
+    audit::record(tx, actor, entry).await
+}
+
+/// What M-Pesa moves from a business to a person.
+const AMOUNT_MIN: i64 = 1000;
+const AMOUNT_MAX: i64 = 25_000_000;
