@@ -16,6 +16,8 @@ use crate::world::{CLIENT, Side, World, entry, reading, shape, verdict};
 
 const NUMBER: AccountNumber = AccountNumber(5);
 const FAST: u32 = 500_000;
+/// As in other tests of the kind: 25 MiB.
+const QUOTA: u64 = 26_214_400;
 
 fn account() -> Account {
     Account {
@@ -34,19 +36,23 @@ fn of_account(session: u128) -> Entry {
 }
 
 fn charge(bpf: &Bpf) -> Charge {
-    bpf.charges(&[(NUMBER, 77)]).unwrap()[0]
+    *bpf.charges(&[(NUMBER, 77)]).expect("an account").first().expect("one for one")
+}
+
+fn datagrams(world: &World, count: usize, octets: usize) {
+    world.inside(Side::Client, || {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a free port");
+        for _ in 0..count {
+            socket.send_to(&vec![7; octets - 28], "10.78.0.2:9").expect("a route");
+        }
+    });
 }
 
 /// Sends datagrams of so many octets of IP, and says how many arrived.
 fn send(world: &World, count: usize, octets: usize) -> usize {
-    let sink = world.inside(Side::Server, || UdpSocket::bind("0.0.0.0:9").unwrap());
-    sink.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    world.inside(Side::Client, || {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        for _ in 0..count {
-            socket.send_to(&vec![7; octets - 28], "10.78.0.2:9").unwrap();
-        }
-    });
+    let sink = world.inside(Side::Server, || UdpSocket::bind("0.0.0.0:9").expect("a free port"));
+    sink.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    datagrams(world, count, octets);
     std::iter::from_fn(|| sink.recv(&mut [0; 2_000]).ok()).count()
 }
 
@@ -86,7 +92,6 @@ fn a_quota_holds_with_many_flows_both_ways_at_full_speed() {
         world.segmentation(Side::Gateway, interface, false);
     }
     let mut bpf = world.open();
-    const QUOTA: u64 = 26_214_400;
     // Answers to what is refused are on the wire, too, and nobody's traffic.
     bpf.set_garden(&Garden { answers: false, ..Garden::default() }).unwrap();
     bpf.set_accounts(&[Account { quota: Some(QUOTA), ..account() }]).unwrap();
@@ -197,14 +202,9 @@ fn a_class_changes_for_the_next_packet() {
 }
 
 /// Sends datagrams of 1,000 octets of IP, and says how many were let through, also if they wait.
-fn send_all(world: &World, bpf: &Bpf, count: u64) -> u64 {
+fn send_all(world: &World, bpf: &Bpf, count: usize) -> u64 {
     let before = reading(bpf).passed.up_packets;
-    world.inside(Side::Client, || {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        for _ in 0..count {
-            socket.send_to(&[7; 972], "10.78.0.2:9").unwrap();
-        }
-    });
+    datagrams(world, count, 1_000);
     thread::sleep(Duration::from_millis(50));
     reading(bpf).passed.up_packets - before
 }
