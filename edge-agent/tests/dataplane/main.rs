@@ -5,6 +5,7 @@ mod frames;
 mod garden;
 mod life;
 mod limits;
+mod mix;
 mod traffic;
 mod world;
 
