@@ -169,7 +169,7 @@ fn a_queue_that_stands_is_told_of_by_marks_or_by_drops() {
         // One each 12 ms is the rate; more stand in the queue until somebody slows down.
         while start.elapsed() < Duration::from_secs(1) {
             programs.run("up", &full);
-            thread::sleep(Duration::from_millis(8));
+            thread::sleep(Duration::from_millis(3));
         }
         assert!(verdict(&bpf, reason) > before, "{reason}: {:?}", bpf.verdicts());
         thread::sleep(Duration::from_millis(500));

@@ -51,23 +51,8 @@ impl Seat {
         }
         world.at(Side::Gateway, &format!("sysctl -qw net.ipv6.conf.{lan}.addr_gen_mode=1"));
         let (here, there) = (seat.addresses(1), seat.addresses(2));
-        let at_gateway = |line: &str| world.at(Side::Gateway, line);
-        let in_seat = |line: &str| seat.at(line);
-        let sides: [(&dyn Fn(&str) -> String, &str, _, _, String); 2] = [
-            (&at_gateway, &lan, &here, &there, seat.mac()),
-            (&in_seat, "eth0", &there, &here, GATEWAY.to_owned()),
-        ];
-        for (run, name, own, other, mac) in sides {
-            run(&format!("ip link set {name} arp off"));
-            run(&format!("ip link set {name} up"));
-            run(&format!("ethtool -K {name} tso off gso off gro off"));
-            for (address, length) in own.iter().zip([24, 64]) {
-                run(&format!("ip addr add {address}/{length} dev {name}"));
-            }
-            for address in other {
-                run(&format!("ip neigh replace {address} lladdr {mac} nud permanent dev {name}"));
-            }
-        }
+        join(&|line| world.at(Side::Gateway, line), &lan, [&here, &there], &seat.mac());
+        join(&|line| seat.at(line), "eth0", [&there, &here], GATEWAY);
         let [v4, v6] = here;
         seat.at(&format!("ip route add default via {v4}"));
         seat.at(&format!("ip -6 route add default via {v6}"));
@@ -117,6 +102,20 @@ impl Seat {
         let session = SessionId::from_uuid(Uuid::from_u128(u128::from(self.number) + 1));
         let mac: Mac = self.mac().parse().expect("a MAC address");
         Entry::of_device(self.slot(), session, mac, shape(kbps, kbps))
+    }
+}
+
+/// Brings one end of a cable up: without chatter, with frames as packets, and with the neighbour
+/// at the other end, whose device is `mac`.
+fn join(run: &dyn Fn(&str) -> String, name: &str, [own, other]: [&[String; 2]; 2], mac: &str) {
+    run(&format!("ip link set {name} arp off"));
+    run(&format!("ip link set {name} up"));
+    run(&format!("ethtool -K {name} tso off gso off gro off"));
+    for (address, length) in own.iter().zip([24, 64]) {
+        run(&format!("ip addr add {address}/{length} dev {name}"));
+    }
+    for address in other {
+        run(&format!("ip neigh replace {address} lladdr {mac} nud permanent dev {name}"));
     }
 }
 
@@ -242,6 +241,19 @@ fn pushed(world: &World, bpf: &Bpf, seats: &[(&Seat, u32)]) -> Vec<u64> {
     before.iter().zip(after).map(|(before, after)| (after - before) * 8 / ms).collect()
 }
 
+/// A machine with other things to do may be too slow now and then, but not each time.
+fn try_often(measure: impl Fn() -> (bool, Vec<u64>)) {
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let (is_well, got) = measure();
+        seen.push(got);
+        if is_well {
+            return;
+        }
+    }
+    panic!("{seen:?}");
+}
+
 #[test]
 fn devices_of_one_subscriber_share_its_rate() {
     let mut world = World::new("together");
@@ -262,11 +274,13 @@ fn devices_of_one_subscriber_share_its_rate() {
         seats.iter().map(|seat| Entry { account: Some(number), ..seat.entry(50_000) }).collect();
     bpf.install_all(&entries).unwrap();
     let all: Vec<(&Seat, u32)> = seats.iter().map(|seat| (seat, 10)).collect();
-    let got = pushed(&world, &bpf, &all);
-    let sum: u64 = got.iter().sum();
-    println!("{got:?}");
-    // Rates count IP in full-size packets: smaller ones carry a little less.
-    assert!((5_600..6_200).contains(&sum), "{got:?}");
+    try_often(|| {
+        let got = pushed(&world, &bpf, &all);
+        let sum: u64 = got.iter().sum();
+        assert!(sum < 6_200, "never more: {got:?}");
+        // Rates count IP in full-size packets: smaller ones carry a little less.
+        (sum > 5_600, got)
+    });
 }
 
 #[test]
@@ -281,10 +295,11 @@ fn of_a_full_site_each_session_has_its_part() {
     bpf.set_busy(3).unwrap();
     // One asks for less than its third; two ask for far more, one of them for four times the other.
     let [light, greedy, greedier] = &seats[..] else { panic!("three") };
-    let got = pushed(&world, &bpf, &[(light, 2), (greedy, 10), (greedier, 40)]);
-    println!("{got:?}");
-    let sum: u64 = got.iter().sum();
-    assert!((8_300..9_700).contains(&sum), "{got:?}");
-    assert!(got[0] > 1_850, "who keeps to its part gets what it asks for: {got:?}");
-    assert!(got[1] > 2_700, "and the other its part: {got:?}");
+    try_often(|| {
+        let got = pushed(&world, &bpf, &[(light, 2), (greedy, 10), (greedier, 40)]);
+        let sum: u64 = got.iter().sum();
+        assert!(sum < 9_700, "never more: {got:?}");
+        // Who keeps to its part gets what it asks for, and the others theirs.
+        (sum > 8_300 && got[0] > 1_850 && got[1] > 2_700, got)
+    });
 }
