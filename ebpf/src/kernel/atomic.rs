@@ -40,10 +40,13 @@ impl Word {
     }
 
     /// Adds, and says what was there before.
+    ///
+    /// A relaxed one LLVM makes an instruction that adds and fetches nothing, whether the result
+    /// is used or not.
     #[inline(always)]
     pub fn fetch_add(self, value: u64) -> u64 {
         // SAFETY: by `new`.
-        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0, value) }
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0, value) }
     }
 
     /// Sets bits, and says what was there before.
