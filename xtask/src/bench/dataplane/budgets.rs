@@ -130,12 +130,12 @@ pub(super) fn judge(rows: &[Row]) -> Vec<Value> {
             if EVERY_ROUND.contains(figure) { row.most() } else { row.median() }
         };
         let worst = rows.iter().filter(is_it).max_by(|one, other| {
-            let badness = |row| match bound {
-                AtLeast(_) => -value(row),
-                AtMost(_) => value(row),
-                Within(_) => value(row).abs(),
-            };
-            badness(one).total_cmp(&badness(other))
+            let (one, other) = (value(one), value(other));
+            match bound {
+                AtLeast(_) => other.total_cmp(&one),
+                AtMost(_) => one.total_cmp(&other),
+                Within(_) => one.abs().total_cmp(&other.abs()),
+            }
         });
         let Some(worst) = worst else { continue };
         let unit = &worst.unit;
