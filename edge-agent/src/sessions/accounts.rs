@@ -141,10 +141,10 @@ fn id(username: &str, tenure: u64) -> u128 {
 }
 
 impl Accounts {
-    /// `slots`: as many as sessions; the first number is the site's.
+    /// As many as `slots`, and the first number, which is the site's.
     pub(super) fn new(slots: u32, kept: Vec<Held>) -> Self {
         let taken = kept.iter().filter_map(|held| held.number).chain([AccountNumber::SITE.0]);
-        let numbers = Slots::new(slots, taken.map(Slot));
+        let numbers = Slots::new(slots.saturating_add(1), taken.map(Slot));
         let held = kept.into_iter().map(|held| (held.username.clone(), held)).collect();
         Self { held, numbers }
     }

@@ -20,7 +20,8 @@ fn of_prefixes(slot: u32, session: u128, prefixes: &[&str]) -> Entry {
 
 /// Packets up and down that the slot has counted.
 fn packets(bpf: &Bpf, slot: u32) -> (u64, u64) {
-    let passed = bpf.read(&[Slot(slot)]).unwrap()[0].passed;
+    let readings = bpf.read(&[Slot(slot)]).expect("a slot");
+    let passed = readings.first().expect("one for one").passed;
     (passed.up_packets, passed.down_packets)
 }
 

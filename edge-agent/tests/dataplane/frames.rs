@@ -38,8 +38,8 @@ impl Programs {
             let program: &mut SchedClassifier =
                 programs.program_mut(name).expect(name).try_into().expect(name);
             // A signal in the middle of it, of another test's process that ends, is no fault.
-            let loaded = (0..10).any(|_| program.load().is_ok());
-            assert!(loaded, "{name}: {:?}", program.load());
+            let is_loaded = (0..10).any(|_| program.load().is_ok());
+            assert!(is_loaded, "{name}: {:?}", program.load());
         }
         Self(programs)
     }
@@ -149,9 +149,9 @@ fn packet(device: &str, is_up: bool, ect: u8, protocol: u8, rest: &[u8]) -> Vec<
     ip.extend(rest);
     let mut bytes = frame(device, &[], 0x0800, &ip);
     if !is_up {
-        let (to, from) = (bytes[..6].to_vec(), bytes[6..12].to_vec());
-        bytes[..6].copy_from_slice(&from);
-        bytes[6..12].copy_from_slice(&to);
+        // Both devices, six octets each, change places.
+        let (both, _) = bytes.split_at_mut(12);
+        both.rotate_left(6);
     }
     bytes
 }
@@ -169,7 +169,7 @@ fn a_queue_that_stands_is_told_of_by_marks_or_by_drops() {
         // One each 12 ms is the rate; more stand in the queue until somebody slows down.
         while start.elapsed() < Duration::from_secs(1) {
             programs.run("up", &full);
-            thread::sleep(Duration::from_millis(8));
+            thread::sleep(Duration::from_millis(3));
         }
         assert!(verdict(&bpf, reason) > before, "{reason}: {:?}", bpf.verdicts());
         thread::sleep(Duration::from_millis(500));

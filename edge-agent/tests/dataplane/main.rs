@@ -5,6 +5,7 @@ mod frames;
 mod garden;
 mod life;
 mod limits;
+mod mix;
 mod traffic;
 mod world;
 
@@ -12,6 +13,7 @@ use std::{
     net::UdpSocket,
     ops::Range,
     path::Path,
+    slice,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -212,7 +214,7 @@ fn a_restart_in_the_middle_of_a_transfer_loses_nothing() {
             drop(bpf);
             thread::sleep(Duration::from_millis(100));
             bpf = world.open();
-            assert_eq!(bpf.observe().unwrap(), [session.clone()]);
+            assert_eq!(bpf.observe().unwrap(), slice::from_ref(&session));
             bpf.install(&session).unwrap();
             thread::sleep(Duration::from_millis(100));
         }
@@ -242,7 +244,7 @@ fn counters_outlive_the_session_until_the_slot_has_another() {
     assert_eq!(removed[0].passed.up_packets, 3);
     assert!(world.fails(Side::Client, "ping -c 1 -W 1 10.78.0.2"));
     assert_eq!(bpf.read(&[SLOT]).unwrap(), removed, "final is final");
-    assert_eq!(bpf.observe().unwrap(), [first.clone()], "still to be read after a restart");
+    assert_eq!(bpf.observe().unwrap(), slice::from_ref(&first), "still to be read after a restart");
     assert_eq!(bpf.remove(&[SLOT]).unwrap(), removed, "twice is once");
 
     // The same session comes back and goes on; another starts at zero.
@@ -273,7 +275,7 @@ fn detaching_leaves_nothing_behind() {
     let mut bpf = world.open();
     bpf.install(&entry(1, FAST, FAST)).unwrap();
     assert_eq!(setting().trim(), "0");
-    assert!(queues().contains("htb"));
+    assert!(queues().contains(" 4b44:"), "{}", queues());
     drop(bpf);
     Bpf::detach(&world.settings).unwrap();
     assert_eq!((setting(), queues()), (setting_before, queues_before));

@@ -150,6 +150,11 @@ impl World {
         finish(&lines.join("; "), child.wait_with_output());
     }
 
+    /// What its namespaces are called, before a letter for the side.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn namespace(&self, side: Side) -> String {
         let letter = match side {
             Side::Client => 'c',
@@ -348,7 +353,7 @@ fn run(command: &str) -> String {
     finish(command, Command::new(program).args(words).output())
 }
 
-fn finish(command: &str, output: std::io::Result<Output>) -> String {
+pub(crate) fn finish(command: &str, output: std::io::Result<Output>) -> String {
     let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command}: {}{}", said(&output.stdout), said(&output.stderr));

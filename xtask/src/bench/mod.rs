@@ -21,12 +21,15 @@ pub enum What {
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// Of `radius`: one short round, to see that it works.
+    /// One short round, to see that it works.
     #[arg(long)]
     pub quick: bool,
-    /// Of `radius`: only cases with this in their name. May be repeated.
+    /// Only cases, or parts, with this in their name. May be repeated.
     #[arg(long, value_name = "CASE")]
     pub only: Vec<String>,
+    /// Of `dataplane`: in a guest whose kernel has `fq`, `fq_codel` and CAKE, beside those.
+    #[arg(long)]
+    pub vm: bool,
 }
 
 impl Options {
@@ -51,7 +54,7 @@ impl What {
     fn run(self, options: &Options) -> Result<Value> {
         match self {
             Self::Radius => radius::run(options),
-            Self::Dataplane => dataplane::run(),
+            Self::Dataplane => dataplane::run(options),
         }
     }
 }

@@ -301,6 +301,19 @@ pub(crate) const BENCHES: &[Need] = &[
         proof: Proof::File(&["/usr/lib/freeradius/rlm_sql_postgresql.so"]),
         packages: &["freeradius-postgresql"],
     },
+    Need {
+        name: "nft",
+        why: "a peer of the data plane",
+        proof: Proof::Program("nft"),
+        packages: &["nftables"],
+    },
+    Need {
+        name: "ethtool",
+        why: "packets no larger than on a cable",
+        proof: Proof::Program("ethtool"),
+        packages: &["ethtool"],
+    },
+    Need { name: "iperf3", why: "traffic", proof: Proof::Program("iperf3"), packages: &["iperf3"] },
 ];
 
 /// The other way to Rust for the kernel: rustup's nightly builds the core library itself.

@@ -146,7 +146,7 @@ impl World {
         }
         for act in decision.acts {
             match act {
-                Act::Install(entry, ticket) => self.install(*entry, ticket),
+                Act::Install(entry, ticket) => self.install(&entry, ticket),
                 Act::Reply(ticket) => ticket.complete(),
                 Act::Ask(ask) => self.asks.push(*ask),
                 Act::Authorised(verdict, result) => verdict.tell(result),
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    fn install(&mut self, entry: Entry, ticket: Option<Ticket>) {
+    fn install(&mut self, entry: &Entry, ticket: Option<Ticket>) {
         let ok = !self.refuse_installs;
         self.sessions.installed(entry.session, ok);
         if !ok {
@@ -176,15 +176,15 @@ impl World {
     }
 
     fn open_named(&mut self, device: u8, who: &str, acct_session_id: &str) -> SessionId {
-        self.open_as(device, Arc::new(subscriber(who, 10_000)), acct_session_id)
+        self.open_as(device, &Arc::new(subscriber(who, 10_000)), acct_session_id)
     }
 
-    fn open_as(&mut self, device: u8, who: Arc<Subscriber>, acct_session_id: &str) -> SessionId {
+    fn open_as(&mut self, device: u8, who: &Arc<Subscriber>, acct_session_id: &str) -> SessionId {
         let session = self.fresh();
         let open = Open {
             session,
             mac: Some(mac(device)),
-            subscriber: who,
+            subscriber: Arc::clone(who),
             nas: nas("lab"),
             ip: None,
             revision: 1,
@@ -306,8 +306,8 @@ impl World {
 fn devices_of_a_subscriber_share_its_data_and_end_together() {
     let mut world = World::new();
     let who = Arc::new(Subscriber { data_bytes: Some(1_000), ..subscriber("amina", 10_000) });
-    let first = world.open_as(1, Arc::clone(&who), "");
-    let second = world.open_as(2, Arc::clone(&who), "");
+    let first = world.open_as(1, &who, "");
+    let second = world.open_as(2, &who, "");
     world.traffic(1, 600);
     world.tick();
     assert_eq!(world.sessions.len(), 2);
@@ -321,11 +321,11 @@ fn devices_of_a_subscriber_share_its_data_and_end_together() {
         assert_eq!((counters.down_bytes, cause), (bytes, Some(Cause::SERVICE_UNAVAILABLE.0)));
     }
     // What is used up stays used up until more is said to be there.
-    let third = world.open_as(1, who, "");
+    let third = world.open_as(1, &who, "");
     world.tick();
     assert!(world.books[&third].1.is_some());
     let more = Arc::new(Subscriber { data_bytes: Some(50), ..subscriber("amina", 10_000) });
-    world.open_as(1, more, "");
+    world.open_as(1, &more, "");
     world.traffic(1, 49);
     world.tick();
     assert_eq!(world.sessions.len(), 1);
@@ -339,7 +339,7 @@ fn data_goes_on_in_the_walled_garden_where_that_is_wanted() {
         used_up: shared::wire::latest::desired::UsedUp::Garden,
         ..subscriber("amina", 10_000)
     };
-    world.open_as(1, Arc::new(who), "");
+    world.open_as(1, &Arc::new(who), "");
     world.traffic(1, 100);
     world.tick();
     assert_eq!(world.sessions.len(), 1);
