@@ -76,6 +76,7 @@ fn look(
     }
     match session::find(config, headers, direction) {
         Some(slot) => session::pass(packet, config, headers, direction, slot),
+        None if session::is_of_another(config, headers, direction) => Err(Reason::Spoofed),
         None => {
             let device = session::device_of(headers, direction);
             Err(garden::stranger(packet, config, headers, direction, device))

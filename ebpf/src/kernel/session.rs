@@ -259,7 +259,19 @@ pub fn find(config: &Config, headers: &Headers, direction: Direction) -> Option<
         Direction::Down => headers.to,
         Direction::Up => headers.from,
     };
-    maps::owner(config.flags, address)
+    let slot = maps::owner(config.flags, address)?;
+    // A session that has a device is told by that alone.
+    let has_device = maps::session(slot)?.device != Device::NONE.0;
+    if has_device && device != Device::NONE { None } else { Some(slot) }
+}
+
+/// Whether a device without a session sends from an address that is a session's.
+#[inline(always)]
+pub fn is_of_another(config: &Config, headers: &Headers, direction: Direction) -> bool {
+    matches!(direction, Direction::Up)
+        && config.flags & Config::ANTI_SPOOF != 0
+        && !headers.from.is_of_link()
+        && maps::owner(config.flags, headers.from).is_some()
 }
 
 #[inline(always)]

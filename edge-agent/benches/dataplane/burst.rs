@@ -40,7 +40,13 @@ pub(crate) fn measure(sheet: &mut Sheet, pace: Pace) {
             let muscle = match system {
                 System::Htb => Muscle::Htb,
                 System::Police => Muscle::Police,
-                _ => continue,
+                System::Nothing
+                | System::Metering
+                | System::Fq
+                | System::PlainHtb
+                | System::NftLimit
+                | System::HtbFqCodel
+                | System::HtbCake => continue,
             };
             // And a packet, which is let go when the first of its octets may.
             let burst = Bounds::of(ns_per_byte(kbps), muscle).burst;
@@ -94,8 +100,8 @@ fn arrival(sink: &UdpSocket) -> Option<f64> {
     let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec);
     let message =
         recvmsg::<()>(sink.as_raw_fd(), &mut [], Some(&mut space), MsgFlags::empty()).ok()?;
-    message.cmsgs().ok()?.find_map(|it| match it {
-        ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at).as_secs_f64()),
-        _ => None,
+    message.cmsgs().ok()?.find_map(|it| {
+        let ControlMessageOwned::ScmTimestampns(at) = it else { return None };
+        Some(Duration::from(at).as_secs_f64())
     })
 }

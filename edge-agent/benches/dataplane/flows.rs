@@ -85,7 +85,7 @@ impl Flows {
         }
         let arrived = Arc::clone(&self.arrived);
         self.threads.push(thread::spawn(move || {
-            let chunk = [7; 64 * 1_024];
+            let chunk = vec![7; 64 * 1_024];
             while sender.write(&chunk).is_ok_and(|written| written > 0) {}
         }));
         self.threads.push(thread::spawn(move || {

@@ -94,9 +94,9 @@ fn cost(world: &World, crowd: &[Subscriber]) -> Cost {
         let before = counters.as_mut().map(Counters::read);
         let ns = (0..BURSTS).map(|_| send(PACKETS)).fold(f64::INFINITY, f64::min);
         let after = counters.as_mut().map(Counters::read);
-        let sent = f64::from(BURSTS * PACKETS);
+        let all = f64::from(BURSTS * PACKETS);
         let counted =
-            before.zip(after).map(|([a, b], [c, d])| [float(c - a) / sent, float(d - b) / sent]);
+            before.zip(after).map(|([a, b], [c, d])| [float(c - a) / all, float(d - b) / all]);
         Cost { ns, counted }
     })
 }

@@ -123,7 +123,7 @@ pub(crate) fn flood(world: &World, crowd: &[Subscriber], percent: u32, time: Dur
             }
             let due = each * sent + behind;
             if due > elapsed + Duration::from_micros(200) {
-                thread::sleep(due - elapsed);
+                thread::sleep(due.saturating_sub(elapsed));
             }
             // Nobody catches up with a burst what a machine with other work has missed.
             behind += elapsed.saturating_sub(due + Duration::from_millis(2));

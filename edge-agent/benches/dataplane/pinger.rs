@@ -121,8 +121,8 @@ fn ping(socket: &UdpSocket, over: &AtomicBool, seen: &Mutex<Seen>) {
         {
             socket.set_read_timeout(Some(left.max(Duration::from_micros(10)))).expect("not zero");
             if let Ok(8..) = socket.recv(&mut buffer) {
-                let [a, b, c, d, e, f, g, h, ..] = buffer;
-                let took = now() - u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+                let sent = buffer.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+                let took = now() - sent;
                 let took = Duration::from_nanos(took).as_secs_f64() * 1e3;
                 seen.lock().expect("nobody fails with it").took_ms.push(took);
             }

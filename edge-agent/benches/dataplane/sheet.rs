@@ -27,12 +27,11 @@ impl Sheet {
             .0
             .iter_mut()
             .find(|row| row.figure == figure && row.case == case && row.system == system);
-        match there {
-            Some(row) => row.values.push(value),
-            None => {
-                let case = case.to_owned();
-                self.0.push(Row { figure, case, system, unit, values: vec![value] });
-            }
+        if let Some(row) = there {
+            row.values.push(value);
+        } else {
+            let case = case.to_owned();
+            self.0.push(Row { figure, case, system, unit, values: vec![value] });
         }
     }
 

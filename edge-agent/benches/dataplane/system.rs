@@ -78,12 +78,12 @@ impl System {
         }
         match self {
             Self::PlainHtb => {
-                htb(world, subscribers, |kbps| format!("bfifo limit {}", kbps * 50 / 8))
+                htb(world, subscribers, |kbps| format!("bfifo limit {}", kbps * 50 / 8));
             }
             Self::HtbFqCodel => htb(world, subscribers, |_| "fq_codel".to_owned()),
             Self::HtbCake => htb(world, subscribers, |_| "cake besteffort unlimited".to_owned()),
             Self::NftLimit => limit(world, subscribers),
-            _ => {}
+            Self::Nothing | Self::Metering | Self::Police | Self::Htb | Self::Fq => {}
         }
         None
     }

@@ -37,7 +37,10 @@ impl Wire {
         address.sll_ifindex = i32::try_from(index).expect("indices are small");
         // SAFETY: it points to an address of that length.
         let address = unsafe {
-            LinkAddr::from_raw((&raw const address).cast(), Some(size_of_val(&address) as u32))
+            LinkAddr::from_raw(
+                (&raw const address).cast(),
+                u32::try_from(size_of_val(&address)).ok(),
+            )
         };
         bind(fd.as_raw_fd(), &address.expect("it is a link's")).expect("a new socket");
         let wire = Self(fd);

@@ -92,13 +92,19 @@ fn nobody_sends_from_what_is_anothers() {
     assert_eq!(verdict(&bpf, "spoofed"), 1);
     assert_eq!(packets(&bpf, 30), (0, 0));
 
+    // Nor does one without a session.
+    bpf.remove(&[Slot(3)]).unwrap();
+    let before = verdict(&bpf, "spoofed");
+    assert!(!ping("10.77.0.7"));
+    assert_eq!((packets(&bpf, 30), verdict(&bpf, "spoofed")), ((0, 0), before + 1));
+
     // One that is bound sends from its own only; of IPv6 nothing was said.
     let bound =
         Entry { prefixes: vec![prefix("10.77.0.2")], is_bound: true, ..entry(1, 50_000, 50_000) };
     bpf.install(&bound).unwrap();
     assert!(ping("10.77.0.2"));
     assert!(!ping("10.77.0.8"));
-    assert_eq!(verdict(&bpf, "spoofed"), 2);
+    assert_eq!(verdict(&bpf, "spoofed"), 3);
     world.at(Side::Client, "ping -c 1 -W 1 fd78::2");
 
     // Nor does it tell others that it had another's address.
@@ -107,7 +113,7 @@ fn nobody_sends_from_what_is_anothers() {
     world.at(Side::Gateway, "ip neigh del 10.77.0.7 dev lan0");
     assert!(!ping("10.77.0.7"));
     assert!(!known().contains("10.77.0.7 lladdr 02:00:00:00:00:77"), "{}", known());
-    assert!(verdict(&bpf, "spoofed") > 2);
+    assert!(verdict(&bpf, "spoofed") > 3);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the programs find sessions by: devices, addresses, prefixes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap as HashMapOf};
 
 use aya::maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key};
 use ebpf::layout::{Address, Config, Device};
@@ -17,6 +17,11 @@ pub(super) struct Keys {
     addresses: HashMap<MapData, [u32; 4], u32>,
     prefixes: LpmTrie<MapData, [u32; 4], u32>,
     of_slots: BTreeMap<Slot, OfSlot>,
+    /// Whose a device is now: the last slot that wanted it.
+    by_mac: HashMapOf<Mac, Slot>,
+    /// How many prefixes are in each of the two maps.
+    in_addresses: usize,
+    in_prefixes: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +55,11 @@ impl Keys {
                 of_slots.entry(Slot(slot)).or_default().prefixes.insert(prefix);
             }
         }
-        Ok(Self { devices, addresses, prefixes, of_slots })
+        let by_mac = of_slots.iter().filter_map(|(slot, of)| Some((of.mac?, *slot))).collect();
+        let all = || of_slots.values().flat_map(|of: &OfSlot| &of.prefixes);
+        let in_addresses = all().filter(|prefix| place(**prefix) == Place::Addresses).count();
+        let in_prefixes = all().count() - in_addresses;
+        Ok(Self { devices, addresses, prefixes, of_slots, by_mac, in_addresses, in_prefixes })
     }
 
     pub(super) fn of(&self, slot: Slot) -> Option<&OfSlot> {
@@ -59,11 +68,9 @@ impl Keys {
 
     /// What the programs have to look at for these keys.
     pub(super) fn flags(&self) -> u64 {
-        let all = || self.of_slots.values().flat_map(|of| &of.prefixes);
-        let has_addresses = all().any(|prefix| place(*prefix) == Place::Addresses);
-        let has_prefixes = all().any(|prefix| place(*prefix) == Place::Prefixes);
-        let flag = |is_set, bit| if is_set { bit } else { 0 };
-        flag(has_addresses, Config::HAS_ADDRESSES) | flag(has_prefixes, Config::HAS_PREFIXES)
+        let flag = |count, bit| if count > 0 { bit } else { 0 };
+        flag(self.in_addresses, Config::HAS_ADDRESSES)
+            | flag(self.in_prefixes, Config::HAS_PREFIXES)
     }
 
     /// Takes out what the slot is found by and does not want any more. `true`: there was something.
@@ -98,6 +105,18 @@ impl Keys {
                 }
             };
         }
+        for prefix in there.prefixes.difference(&kept.prefixes) {
+            let count = match place(*prefix) {
+                Place::Addresses => &mut self.in_addresses,
+                Place::Prefixes => &mut self.in_prefixes,
+            };
+            *count = count.saturating_sub(1);
+        }
+        if let Some(mac) = there.mac.filter(|mac| kept.mac != Some(*mac))
+            && self.by_mac.get(&mac) == Some(&slot)
+        {
+            self.by_mac.remove(&mac);
+        }
         let left = self.of_slots.entry(slot).or_default();
         left.mac = left.mac.filter(|mac| kept.mac == Some(*mac));
         left.prefixes.retain(|prefix| kept.prefixes.contains(prefix));
@@ -130,17 +149,21 @@ impl Keys {
                 .insert(Device::from_mac(mac.0).0, slot.0, 0)
                 .within(|| format!("put the device {mac} in"))?;
         }
-        self.of_slots.insert(slot, wanted);
-        Ok(())
-    }
-
-    /// The device is another slot's now.
-    pub(super) fn forget_device(&mut self, mac: Mac, but: Slot) {
-        for (slot, of) in &mut self.of_slots {
-            if *slot != but && of.mac == Some(mac) {
-                of.mac = None;
+        for prefix in wanted.prefixes.difference(&had.prefixes) {
+            match place(*prefix) {
+                Place::Addresses => self.in_addresses += 1,
+                Place::Prefixes => self.in_prefixes += 1,
             }
         }
+        // A device that moved is not the other slot's any more.
+        if let Some(mac) = wanted.mac
+            && let Some(before) = self.by_mac.insert(mac, slot).filter(|before| *before != slot)
+            && let Some(of) = self.of_slots.get_mut(&before)
+        {
+            of.mac = None;
+        }
+        self.of_slots.insert(slot, wanted);
+        Ok(())
     }
 }
 

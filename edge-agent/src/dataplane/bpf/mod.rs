@@ -370,9 +370,6 @@ impl Dataplane for Bpf {
         for entry in entries {
             // Last: from here on packets find the session.
             self.keys.put_in(entry.slot, to_keys(entry))?;
-            if let Some(mac) = entry.mac {
-                self.keys.forget_device(mac, entry.slot);
-            }
         }
         if self.keys.flags() != flags {
             self.configure()?;
