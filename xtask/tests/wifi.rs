@@ -102,28 +102,17 @@ fn who_logs_in_gets_the_plan_each_byte_is_counted_and_a_disconnect_ends_it() -> 
 
 #[test]
 #[ignore = "for a guest with simulated radios: cargo xtask vm test Wi-Fi"]
-fn an_unknown_device_gets_an_address_and_no_further() -> Result<()> {
-    let site = Site::build()?;
-    let _open = site.open()?;
-    let _supplicant = site.come_in()?;
-    site.radios.lease(&site.lab, &site.network.edge, OPEN)?;
-    ensure!(!site.passes()?, "nothing passes before somebody logs in");
-    ensure!(site.live()?.is_none(), "and there is no session");
-    site.lab.keep_logs(false);
-    Ok(())
-}
-
-#[test]
-#[ignore = "the data plane does not yet let unknown devices ask for names, nor see the portal"]
-fn an_unknown_device_is_shown_the_portal() -> Result<()> {
+fn an_unknown_device_gets_an_address_and_names_and_is_shown_the_portal() -> Result<()> {
     let site = Site::build()?;
     let _open = site.open()?;
     let _supplicant = site.come_in()?;
     let seat = site.radios.lease(&site.lab, &site.network.edge, OPEN)?;
     let said = wifi::look_up(&site.lab, &seat, OPEN, wifi::NAME)?;
     ensure!(said.contains(&SERVER_V4.to_string()), "{} is somewhere else: {said}", wifi::NAME);
+    ensure!(!site.passes()?, "nothing else passes before somebody logs in");
+    ensure!(site.live()?.is_none(), "and there is no session");
 
-    // There is no web server at that address: whoever answers is the edge.
+    // There is no web server at that address: who answers is the edge.
     let answer = site.ask_the_web()?;
     println!("{answer}");
     let status = answer.lines().next().unwrap_or_default();
@@ -164,7 +153,7 @@ impl Site {
             orders: Orders::File(&desired(AMINA)),
             radius: &listens,
             lan: &[CLOSED.interface, OPEN.interface],
-            more: "",
+            more: &format!("[portal]\nlisten = \"{}:{PORTAL_PORT}\"\n", OPEN.address),
         };
         let mut edge = Edge::start_as(&lab, &binaries, &network.edge, settings)?;
         let log = edge.process.log().to_owned();

@@ -72,7 +72,9 @@ impl Radios {
         workspace::output(Command::new("modprobe").args([MODULE, &count]))?;
         let mut radios = Self { seats: Vec::new(), macs: BTreeMap::new() };
         for radio in [CLOSED, OPEN] {
-            radios.macs.insert(radio.interface, give(radio.interface, edge)?);
+            let Radio { interface, address, .. } = radio;
+            radios.macs.insert(interface, give(interface, edge)?);
+            edge.ip([format!("address add {address}/24 dev {interface}")])?;
         }
         for number in 1..=stations {
             let namespace = lab.namespace(&format!("w{number}"))?;
@@ -168,14 +170,12 @@ fn access_point<'lab>(
     radio: Radio,
     security: &str,
 ) -> Result<Hostapd<'lab>> {
-    let Radio { interface, ssid, channel, address } = radio;
+    let Radio { interface, ssid, channel, .. } = radio;
     let settings = format!(
         "driver=nl80211\nssid={ssid}\nhw_mode=g\nchannel={channel}\nieee80211n=1\n\
          wmm_enabled=1\n{security}"
     );
-    let hostapd = Hostapd::start(lab, edge, interface, &settings)?;
-    edge.ip([format!("address add {address}/24 dev {interface}")])?;
-    Ok(hostapd)
+    Hostapd::start(lab, edge, interface, &settings)
 }
 
 /// dnsmasq, as on most such machines: addresses for stations, and one name of the internet.
