@@ -300,7 +300,10 @@ fn what_cannot_work_is_said_before_anything_is_touched() {
         "there is no interface `wan9` here; there are: lo, lan0, wan0"
     );
     assert_eq!(
-        opened(&|settings| settings.slots = 70_000),
+        opened(&|settings| {
+            settings.slots = 70_000;
+            settings.muscle = Some(edge_agent::settings::Muscle::Htb);
+        }),
         "70000 sessions are more than the 32500 that HTB has class ids for"
     );
     assert_eq!(

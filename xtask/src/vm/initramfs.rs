@@ -30,7 +30,8 @@ pub(super) fn write(
     fs::copy(BUSYBOX, root.join("bin/busybox"))
         .with_context(|| format!("cannot copy {BUSYBOX}"))?;
     for (number, module) in modules(kernel)?.iter().enumerate() {
-        unpacked(module, &root.join(format!("modules/{number:02}.ko")))?;
+        fs::copy(module, root.join(format!("modules/{number:02}.ko")))
+            .with_context(|| format!("cannot copy {}", module.display()))?;
     }
     let init = root.join("init");
     fs::write(&init, include_str!("init.sh"))?;
@@ -58,14 +59,6 @@ fn modules(kernel: &Kernel) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// Here, where it takes no time.
-fn unpacked(module: &Path, to: &Path) -> Result<()> {
-    let packed = module.extension().is_some_and(|extension| extension == "xz");
-    let file = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
-    let mut command = Command::new(if packed { "xz" } else { "cat" });
-    workspace::run(command.args(packed.then_some("-dc")).arg(module).stdout(file))
 }
 
 fn pack(root: &Path, file: &Path) -> Result<()> {
