@@ -148,7 +148,7 @@ pub(super) mod tests {
                 idle_seconds: Some(5),
             },
             started_at_ms: 10_000,
-            left_bytes: Some(266),
+            left_bytes: None,
             reading: Reading { passed, ..Reading::default() },
         }
     }
@@ -180,6 +180,9 @@ pub(super) mod tests {
         over.reading.passed.down_bytes = 5_000;
         let over = Line::of(&over, 1_000_000);
         assert_eq!((over.bytes_left, over.seconds_left), (Some(0), Some(0)));
+        // Of all devices together.
+        let shared = Listed { left_bytes: Some(7), ..listed(1, None, None) };
+        assert_eq!(Line::of(&shared, 20_000).bytes_left, Some(7));
         let mut free = listed(1, None, None);
         free.limits = Limits { idle_seconds: Some(5), ..Limits::default() };
         let free = Line::of(&free, 20_000);

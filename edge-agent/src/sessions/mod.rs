@@ -134,6 +134,15 @@ impl Decision {
         self.put(session);
     }
 
+    /// Brings the subscriber's account to the kernel, and writes it down: who is killed in between
+    /// gives nobody a new quota.
+    fn account(&mut self, accounts: &Accounts, username: &str) {
+        if let (Some(account), Some(held)) = (accounts.account(username), accounts.get(username)) {
+            self.accounts.push(account);
+            self.rows.push(Row::Put { session: held.key(), body: held.to_row() });
+        }
+    }
+
     fn is_closing(&self, id: SessionId) -> bool {
         self.closing.contains(&id)
     }
@@ -264,7 +273,7 @@ impl Sessions {
         };
         let subscriber = &open.subscriber;
         let account = self.accounts.arrive(subscriber);
-        decision.accounts.extend(self.accounts.account(&subscriber.username));
+        decision.account(&self.accounts, &subscriber.username);
         let session = Session {
             id: open.session,
             username: subscriber.username.clone(),

@@ -38,12 +38,12 @@ impl Sessions {
             let account_before = session.account;
             if session.account.is_some() {
                 if self.accounts.want(subscriber) {
-                    decision.accounts.extend(self.accounts.account(&session.username));
+                    decision.account(&self.accounts, &session.username);
                 }
             } else if is_metered_here {
                 // It needs one now.
                 session.account = self.accounts.arrive(subscriber).map(|number| number.0);
-                decision.accounts.extend(self.accounts.account(&session.username));
+                decision.account(&self.accounts, &session.username);
             }
             let has_account = session.account;
             let own = (slow(subscriber), own_prefixes(subscriber, told_by(session)));
