@@ -101,8 +101,8 @@ pub fn run(names: &[String]) -> Result<()> {
     let ended: Vec<Ended> = ended?.into_iter().flatten().collect();
     println!();
     for Ended { name, is_well, counts, took } in &ended {
-        let word = if *is_well { "ok    " } else { "FAILED" };
-        println!("{word}  {:>5} s  {name}: {counts}", took.as_secs());
+        let outcome = if *is_well { "ok    " } else { "FAILED" };
+        println!("{outcome}  {:>5} s  {name}: {counts}", took.as_secs());
     }
     let failed = ended.iter().filter(|it| !it.is_well).map(|it| it.name);
     let failed: Vec<&str> = failed.collect();
