@@ -203,7 +203,7 @@ pub fn addresses(lab: &Lab, edge: &Namespace) -> Result<Process> {
 /// What a name is, asked as a device asks.
 pub fn look_up(lab: &Lab, seat: &Seat, radio: Radio, name: &str) -> Result<String> {
     let mut command = lab.command(Some(&seat.namespace), "busybox");
-    workspace::output(command.args(["nslookup", name, &radio.address.to_string()]))
+    workspace::output(command.args(["nslookup", "-type=a", name, &radio.address.to_string()]))
 }
 
 /// A host of the internet, by its name.
