@@ -37,11 +37,22 @@ impl Flow {
 /// half of the rate. `None`: that is used up. Else what the clock becomes.
 #[inline(always)]
 pub fn share(clear_at: u64, now: u64, (cost, packet): (u64, u64)) -> Option<u64> {
-    let saved = max(SHARE_SAVED, SHARE_PART * 4 * packet);
-    if clear_at > now + saved {
+    if clear_at > now + saved(packet) {
         return None;
     }
     Some(max(clear_at, now) + SHARE_PART * cost)
+}
+
+/// How far the clock of all sparse flows may be ahead.
+#[inline(always)]
+fn saved(packet: u64) -> u64 {
+    max(SHARE_SAVED, SHARE_PART * 4 * packet)
+}
+
+/// What sparse flows may have at once beside the session's own burst, as time at its rate: what
+/// their clock may be ahead, and the packet that takes it there.
+pub fn share_burst(packet: u64) -> u64 {
+    saved(packet) / SHARE_PART + packet
 }
 
 /// A sparse flow has at most one part in so many.

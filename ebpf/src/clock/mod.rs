@@ -13,7 +13,7 @@ pub mod flow;
 mod number;
 
 pub use codel::{Codel, Decision, decide};
-pub use flow::{Flow, share};
+pub use flow::{Flow, share, share_burst};
 use number::{above, max};
 
 /// What delays packets on this host. The programs are told when they are loaded.

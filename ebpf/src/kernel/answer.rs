@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Arrival,
-    parse::{ACK, Frame as _, Headers, Network, RST, TCP, UDP},
+    parse::{ACK, Frame as _, Headers, Network, Piece as _, RST, TCP, UDP},
 };
 
 /// What the program returns for the answer; `None` where there is none.
@@ -66,7 +66,7 @@ fn reset(packet: &Packet, headers: &Headers) -> bool {
     };
     let checksum = at + 16;
     let offset = headers.tcp_header << 10;
-    let Some(before) = packet.pair(at + 12) else { return false };
+    let Some(before) = packet.piece::<2>(at + 12).map(|it| it.pair::<0>()) else { return false };
     let after = u32::from(((offset | flags) as u16).to_be());
     let (ports, swapped) =
         ((headers.from_port as u16).to_be_bytes(), (headers.to_port as u16).to_be_bytes());

@@ -116,19 +116,19 @@ impl SharedState {
 
     /// Measures round-trip times with a segment that was let through.
     #[inline(always)]
-    pub fn time(self, direction: Direction, segment: &Segment, now: impl Fn() -> u64) {
+    pub fn time(self, direction: Direction, segment: &Segment, now: u64) {
         let (own, other) = match direction {
             Direction::Down => (self.lane(Direction::Down), self.lane(Direction::Up)),
             Direction::Up => (self.lane(Direction::Up), self.lane(Direction::Down)),
         };
         let waiting = other.sample();
         if waiting.at != 0
-            && let Some(took) = waiting.answered(segment, now())
+            && let Some(took) = waiting.answered(segment, now)
         {
             other.set_sample(Sample::default());
             self.count_rtt(direction, took);
         }
-        match own.sample().sent(segment, now()) {
+        match own.sample().sent(segment, now) {
             Step::Nothing => {}
             Step::Set(sample) => own.set_sample(sample),
             Step::Forget => own.set_sample(Sample::default()),

@@ -67,16 +67,17 @@ fn arrival(clock: Word, ns_per_byte: u64, now: u64) -> Arrival {
     Arrival::at(now, clock.load(), Bounds::of(ns_per_byte, maps::muscle()).burst)
 }
 
-/// Moves a clock on. Two CPUs may meet between the two steps: then the clock lags behind for one
-/// packet more, and nothing is lost.
+/// Moves a clock on.
 #[inline(always)]
 fn charge(clock: Word, ns_per_byte: u64, now: u64, comer: &Comer) {
-    let earliest = clock::earliest(now, Bounds::of(ns_per_byte, maps::muscle()).burst);
     let seen = clock.load();
-    if seen < earliest {
-        let _another_was_quicker = clock.compare_exchange(seen, earliest);
+    let Arrival { base, .. } =
+        Arrival::at(now, seen, Bounds::of(ns_per_byte, maps::muscle()).burst);
+    let cost = clock::cost(ns_per_byte, comer.octets, comer.segments);
+    if clock.compare_exchange(seen, base + cost).is_err() {
+        // Another CPU was quicker, and has brought it out of the past.
+        clock.add(cost);
     }
-    clock.add(clock::cost(ns_per_byte, comer.octets, comer.segments));
 }
 
 /// What becomes of a packet that passes.
@@ -102,6 +103,13 @@ pub struct Comer {
     /// The session's own rate; zero: none.
     pub ns_per_byte: u64,
     pub priority: u32,
+}
+
+impl Comer {
+    #[inline(always)]
+    pub const fn is_limited(&self) -> bool {
+        self.ns_per_byte != 0 || self.account != 0 || self.has_site
+    }
 }
 
 /// What the clocks say: the one that is furthest ahead.

@@ -1,7 +1,5 @@
 //! The maps. Their sizes are set when they are loaded; those here are for one session.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
@@ -70,7 +68,7 @@ static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.le
 // What is read from here the verifier knows nothing of, and so it follows one way through the rest of
 // a program, and not one for each kind of header. A packet at a time is on a CPU.
 #[map]
-static HEADERS: PerCpuArray<MaybeUninit<Headers>> = PerCpuArray::with_max_entries(1, 0);
+static HEADERS: PerCpuArray<Headers> = PerCpuArray::with_max_entries(1, 0);
 
 /// For the edge alone.
 #[map]
@@ -193,7 +191,7 @@ pub fn stranger(device: Device) -> Option<*mut Stranger> {
 
 /// Memory for the headers of the packet that this CPU is at.
 #[inline(always)]
-pub(super) fn headers() -> Option<*mut MaybeUninit<Headers>> {
+pub(super) fn headers() -> Option<*mut Headers> {
     HEADERS.get_ptr_mut(0)
 }
 

@@ -3,7 +3,7 @@
 use core::{
     arch::asm,
     cmp::min,
-    mem::{self, MaybeUninit, offset_of},
+    mem::{self, offset_of},
 };
 
 use aya_ebpf::{
@@ -18,7 +18,7 @@ use aya_ebpf::{
 use super::maps;
 use crate::{
     layout::{Address, Direction},
-    parse::{Frame, Headers, Network},
+    parse::{Frame, Headers, Network, Piece},
 };
 
 pub struct Packet(*mut __sk_buff);
@@ -42,16 +42,17 @@ macro_rules! field {
     }};
 }
 
-/// A number at an address in the packet that was compared with its end.
+/// A number in a piece of the packet.
 macro_rules! load {
-    ($bits:literal, $address:expr) => {{
+    ($bits:literal, $piece:expr, $at:expr) => {{
         let value: u64;
-        // SAFETY: the verifier has followed the comparison.
+        // SAFETY: the verifier has followed the comparison that the piece was made by.
         unsafe {
             asm!(
-                concat!("{value} = *(", $bits, " *)({address} + 0)"),
+                concat!("{value} = *(", $bits, " *)({address} + {at})"),
                 value = out(reg) value,
-                address = in(reg) $address,
+                address = in(reg) $piece.0,
+                at = const $at,
                 options(nostack, preserves_flags, readonly)
             );
         }
@@ -86,19 +87,37 @@ pub struct Size {
 }
 
 impl Frame for Packet {
+    type Piece<const SIZE: usize> = Room;
+
     #[inline(always)]
-    fn byte(&self, at: usize) -> Option<u32> {
-        self.room(at, 1).map(|address| load!("u8", address))
+    fn piece<const SIZE: usize>(&self, at: usize) -> Option<Room> {
+        // The verifier wants a bound; no header lies behind it.
+        if at > OFFSET_MAX {
+            return None;
+        }
+        let address = field!(self, data) as usize + at;
+        if address + SIZE > field!(self, data_end) as usize { None } else { Some(Room(address)) }
+    }
+}
+
+/// The address in memory of bytes that are there.
+#[derive(Clone, Copy)]
+pub struct Room(usize);
+
+impl Piece for Room {
+    #[inline(always)]
+    fn byte<const AT: usize>(&self) -> u32 {
+        load!("u8", self, AT)
     }
 
     #[inline(always)]
-    fn pair(&self, at: usize) -> Option<u32> {
-        self.room(at, 2).map(|address| load!("u16", address))
+    fn pair<const AT: usize>(&self) -> u32 {
+        load!("u16", self, AT)
     }
 
     #[inline(always)]
-    fn word(&self, at: usize) -> Option<u32> {
-        self.room(at, 4).map(|address| load!("u32", address))
+    fn word<const AT: usize>(&self) -> u32 {
+        load!("u32", self, AT)
     }
 }
 
@@ -107,34 +126,22 @@ impl Packet {
         Self(context.skb.skb)
     }
 
-    /// The address in memory of `size` bytes that are there.
-    #[inline(always)]
-    fn room(&self, at: usize, size: usize) -> Option<usize> {
-        // The verifier wants a bound; no header lies behind it.
-        if at > OFFSET_MAX {
-            return None;
-        }
-        let address = field!(self, data) as usize + at;
-        if address + size > field!(self, data_end) as usize { None } else { Some(address) }
-    }
-
     /// All that its headers say. Those that are not in the linear part are brought there, once.
     #[inline(always)]
     pub fn headers(&self) -> Option<&'static Headers> {
         let link = maps::link();
         // SAFETY: this CPU's own memory, and this program is the only one that runs on it.
-        let memory = unsafe { &mut *maps::headers()? };
-        if read_headers(self, link, memory) == 0 {
+        let headers = unsafe { &mut *maps::headers()? };
+        if read_headers(self, link, headers) == 0 {
             let whole = self.len();
             let wanted = if whole < HEADERS_MAX { whole } else { HEADERS_MAX };
             // SAFETY: no address in the packet is kept across this.
             let pulled = unsafe { helpers::generated::bpf_skb_pull_data(self.0, wanted) };
-            if pulled != 0 || read_whole_headers(self, link, memory) == 0 {
+            if pulled != 0 || read_whole_headers(self, link, headers) == 0 {
                 return None;
             }
         }
-        // SAFETY: they were read.
-        Some(unsafe { memory.assume_init_ref() })
+        Some(headers)
     }
 
     #[inline(always)]
@@ -350,28 +357,22 @@ pub enum Link {
 // Functions of their own, so that there are registers enough. A number is returned, since the
 // verifier follows it.
 #[inline(never)]
-fn read_headers(packet: &Packet, link: Link, memory: &mut MaybeUninit<Headers>) -> u64 {
-    put(read(packet, link, false), memory)
+fn read_headers(packet: &Packet, link: Link, headers: &mut Headers) -> u64 {
+    read(packet, link, headers, false)
 }
 
 #[inline(never)]
-fn read_whole_headers(packet: &Packet, link: Link, memory: &mut MaybeUninit<Headers>) -> u64 {
-    put(read(packet, link, true), memory)
+fn read_whole_headers(packet: &Packet, link: Link, headers: &mut Headers) -> u64 {
+    read(packet, link, headers, true)
 }
 
 #[inline(always)]
-fn read(packet: &Packet, link: Link, is_whole: bool) -> Option<Headers> {
-    match link {
-        Link::Ethernet => Headers::ethernet(packet, is_whole),
-        Link::Bare => Headers::bare(packet, is_whole),
-    }
-}
-
-#[inline(always)]
-fn put(headers: Option<Headers>, memory: &mut MaybeUninit<Headers>) -> u64 {
-    let Some(headers) = headers else { return 0 };
-    memory.write(headers);
-    1
+fn read(packet: &Packet, link: Link, headers: &mut Headers, is_whole: bool) -> u64 {
+    let is_read = match link {
+        Link::Ethernet => headers.read_ethernet(packet, is_whole),
+        Link::Bare => headers.read_bare(packet, is_whole),
+    };
+    is_read.is_some().into()
 }
 
 #[inline(always)]

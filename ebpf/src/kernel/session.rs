@@ -105,7 +105,14 @@ fn judge(
         ns_per_byte: limit.ns_per_byte,
         priority: limit.priority,
     };
-    rates(packet, headers, &comer)?;
+    // Asking takes as long as the rest.
+    let is_timed = comer.is_limited() || headers.protocol == TCP;
+    let at = if is_timed { now() } else { 0 };
+    if comer.is_limited() {
+        rates(packet, headers, &comer, at)?;
+    } else if matches!(maps::muscle(), Muscle::Htb) {
+        packet.set_priority(0);
+    }
     if is_free {
         state.count_free(direction, size);
         return Ok(());
@@ -128,19 +135,14 @@ fn judge(
     if headers.protocol == TCP
         && let Some(segment) = headers.segment(size.once, is_up)
     {
-        state.time(direction, &segment, now);
+        state.time(direction, &segment, at);
     }
     Ok(())
 }
 
 /// The clocks of the session, its account and the site.
 #[inline(never)]
-fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason> {
-    if comer.ns_per_byte == 0 && comer.account == 0 && !comer.has_site {
-        packet.set_priority(0);
-        return Ok(());
-    }
-    let now = now();
+fn rates(packet: &Packet, headers: &Headers, comer: &Comer, now: u64) -> Result<(), Reason> {
     let leave = levels::admit(comer, headers, now).ok_or(Reason::NoSlot)?;
     match leave.decision {
         Decision::Pass => {}

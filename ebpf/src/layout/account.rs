@@ -1,6 +1,6 @@
 //! What several sessions share: a subscriber's rate and quota, the site's uplink (pure).
 
-use super::{Limit, pair};
+use super::{Limit, halves, pair};
 
 /// What the edge says about an account. Two cache lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,25 @@ impl Account {
             z,
         ]
     }
+
+    #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
+    pub const fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [a, b, c, d, quota, step, beyond, fair_down, e, f, g, h, fair_up, x, y, z] = words;
+        let (beyond, reserved) = halves(beyond);
+        Self {
+            down: Limit::from_words([a, b]),
+            up: Limit::from_words([c, d]),
+            quota,
+            step,
+            beyond,
+            reserved,
+            fair_down,
+            slow_down: Limit::from_words([e, f]),
+            slow_up: Limit::from_words([g, h]),
+            fair_up,
+            reserved_too: [x, y, z],
+        }
+    }
 }
 
 impl AccountState {
@@ -105,5 +124,6 @@ mod tests {
         let words = account.words();
         assert_eq!(words[4..10], [4, 5, 6, 7, 8, 9]);
         assert_eq!(words[Account::FAIR_UP], 12);
+        assert_eq!(Account::from_words(words), account);
     }
 }

@@ -79,6 +79,8 @@ impl Plot {
     pub const FREE: u32 = 2;
     /// Everybody may ask it for names.
     pub const DNS: u32 = 4;
+    /// The edge has learnt it from an answer about a name; the programs do not look at it.
+    pub const LEARNT: u32 = 1 << 31;
 }
 
 /// Whose connection was led to the portal.

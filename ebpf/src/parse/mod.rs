@@ -9,24 +9,42 @@ use crate::{
     rtt::{self, Segment},
 };
 
-/// The bytes of a frame, from its destination address on; numbers as they lie in memory.
+/// The bytes of a frame, from its destination address on.
 pub trait Frame {
-    fn byte(&self, at: usize) -> Option<u32>;
-    fn pair(&self, at: usize) -> Option<u32>;
-    fn word(&self, at: usize) -> Option<u32>;
+    type Piece<const SIZE: usize>: Piece;
+
+    /// So many bytes in a row. `None`: they are not all there.
+    fn piece<const SIZE: usize>(&self, at: usize) -> Option<Self::Piece<SIZE>>;
+}
+
+/// Bytes that are there; numbers as they lie in memory. What is asked for has to lie within: a
+/// compiler, or the verifier, refuses it else.
+pub trait Piece {
+    fn byte<const AT: usize>(&self) -> u32;
+    fn pair<const AT: usize>(&self) -> u32;
+    fn word<const AT: usize>(&self) -> u32;
 }
 
 impl Frame for [u8] {
-    fn byte(&self, at: usize) -> Option<u32> {
-        self.get(at).copied().map(u32::from)
+    type Piece<const SIZE: usize> = [u8; SIZE];
+
+    fn piece<const SIZE: usize>(&self, at: usize) -> Option<[u8; SIZE]> {
+        self.get(at..)?.first_chunk().copied()
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "constants, within the size by the trait's rule")]
+impl<const SIZE: usize> Piece for [u8; SIZE] {
+    fn byte<const AT: usize>(&self) -> u32 {
+        self[AT].into()
     }
 
-    fn pair(&self, at: usize) -> Option<u32> {
-        self.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes).into())
+    fn pair<const AT: usize>(&self) -> u32 {
+        u16::from_ne_bytes([self[AT], self[AT + 1]]).into()
     }
 
-    fn word(&self, at: usize) -> Option<u32> {
-        self.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+    fn word<const AT: usize>(&self) -> u32 {
+        u32::from_ne_bytes([self[AT], self[AT + 1], self[AT + 2], self[AT + 3]])
     }
 }
 
@@ -74,24 +92,29 @@ pub struct Headers {
 impl Headers {
     /// Those of a link that carries IP and nothing around it. `None`: the packet ends too early.
     /// `is_whole`: what is behind the end is not there at all, and not only elsewhere.
+    ///
+    /// Each is written where it is read: carried along they would be too many for the registers.
     #[inline(always)]
-    pub fn bare<F: Frame + ?Sized>(packet: &F, is_whole: bool) -> Option<Self> {
-        let network = match packet.byte(0)? >> 4 {
+    pub fn read_bare<F: Frame + ?Sized>(&mut self, packet: &F, is_whole: bool) -> Option<()> {
+        (self.destination, self.source) = (Device::NONE, Device::NONE);
+        let network = match packet.piece::<1>(0)?.byte::<0>() >> 4 {
             4 => Network::V4,
             6 => Network::V6,
             _ => Network::Other,
         };
-        Self::behind(packet, (Device::NONE, Device::NONE), (network, 0), is_whole)
+        self.read_network(packet, (network, 0), is_whole)
     }
 
     #[inline(always)]
-    pub fn ethernet<F: Frame + ?Sized>(frame: &F, is_whole: bool) -> Option<Self> {
-        let devices = (device(frame, 0)?, device(frame, 6)?);
-        let (mut kind, mut at) = (frame.pair(12)?, 14);
+    pub fn read_ethernet<F: Frame + ?Sized>(&mut self, frame: &F, is_whole: bool) -> Option<()> {
+        let link = frame.piece::<14>(0)?;
+        self.destination = device::<0, 4>(&link);
+        self.source = device::<6, 10>(&link);
+        let (mut kind, mut at) = (link.pair::<12>(), 14);
         if is_tag(kind) {
-            (kind, at) = (frame.pair(16)?, 18);
+            (kind, at) = (frame.piece::<2>(16)?.pair::<0>(), 18);
             if is_tag(kind) {
-                (kind, at) = (frame.pair(20)?, 22);
+                (kind, at) = (frame.piece::<2>(20)?.pair::<0>(), 22);
             }
         }
         let network = match kind {
@@ -100,42 +123,107 @@ impl Headers {
             ARP => Network::Arp,
             _ => Network::Other,
         };
-        Self::behind(frame, devices, (network, at), is_whole)
+        self.read_network(frame, (network, at), is_whole)
     }
 
     #[inline(always)]
-    fn behind<F: Frame + ?Sized>(
+    fn read_network<F: Frame + ?Sized>(
+        &mut self,
         frame: &F,
-        (destination, source): (Device, Device),
         (network, at): (Network, u32),
         is_whole: bool,
-    ) -> Option<Self> {
-        let ip = Ip::read(frame, network, at as usize)?;
-        let transport = if ip.transport == 0 {
-            Transport::default()
-        } else {
-            let read = Transport::read(frame, ip.protocol, (at + ip.transport) as usize);
-            if is_whole { read.unwrap_or_default() } else { read? }
-        };
-        Some(Self {
-            destination,
-            source,
-            network,
-            at,
-            from: ip.from,
-            to: ip.to,
-            declared: ip.declared,
-            ecn: ip.ecn,
-            protocol: ip.protocol,
-            transport: if ip.transport == 0 { 0 } else { at + ip.transport },
-            from_port: transport.from_port,
-            to_port: transport.to_port,
-            icmp: transport.icmp,
-            seq: transport.seq,
-            ack: transport.ack,
-            flags: transport.flags,
-            tcp_header: transport.header,
-        })
+    ) -> Option<()> {
+        (self.network, self.at) = (network, at);
+        // Where the transport header is, behind the beginning of this one; zero: nowhere.
+        let mut transport = 0;
+        match network {
+            Network::V4 => {
+                let ip = frame.piece::<20>(at as usize)?;
+                self.from = Address::v4(ip.word::<12>());
+                self.to = Address::v4(ip.word::<16>());
+                self.declared = of_wire(ip.pair::<2>());
+                self.ecn = ip.byte::<1>() & 3;
+                self.protocol = ip.byte::<9>();
+                if ip.pair::<6>() & FRAGMENT_OFFSET == 0 {
+                    transport = (ip.byte::<0>() & 15) * 4;
+                }
+            }
+            Network::V6 => {
+                let ip = frame.piece::<40>(at as usize)?;
+                self.from = address::<8, 12, 16, 20>(&ip);
+                self.to = address::<24, 28, 32, 36>(&ip);
+                self.declared = 40 + of_wire(ip.pair::<4>());
+                self.ecn = ip.byte::<1>() >> 4 & 3;
+                let mut protocol = ip.byte::<6>();
+                transport = 40;
+                // Multicast listener reports carry a router alert.
+                if protocol == HOP_BY_HOP {
+                    let options = frame.piece::<2>(at as usize + 40)?;
+                    (protocol, transport) = (options.byte::<0>(), 48 + options.byte::<1>() * 8);
+                }
+                self.protocol = protocol;
+                if protocol == FRAGMENT {
+                    transport = 0;
+                }
+            }
+            Network::Arp => {
+                let arp = frame.piece::<28>(at as usize)?;
+                self.from = Address::v4(arp.word::<14>());
+                self.to = Address::v4(arp.word::<24>());
+                (self.declared, self.ecn, self.protocol) = (0, 0, 0);
+            }
+            Network::Other => {
+                (self.from, self.to) = (Address::NONE, Address::NONE);
+                (self.declared, self.ecn, self.protocol) = (0, 0, 0);
+            }
+        }
+        if transport == 0 {
+            self.transport = 0;
+            self.forget_transport();
+            return Some(());
+        }
+        self.transport = at + transport;
+        let is_read = self.read_transport(frame, (at + transport) as usize);
+        if is_read.is_none() && is_whole {
+            self.forget_transport();
+            return Some(());
+        }
+        is_read
+    }
+
+    #[inline(always)]
+    fn read_transport<F: Frame + ?Sized>(&mut self, frame: &F, at: usize) -> Option<()> {
+        match self.protocol {
+            UDP => {
+                let udp = frame.piece::<4>(at)?;
+                self.forget_transport();
+                self.from_port = of_wire(udp.pair::<0>());
+                self.to_port = of_wire(udp.pair::<2>());
+            }
+            TCP => {
+                let tcp = frame.piece::<14>(at)?;
+                self.from_port = of_wire(tcp.pair::<0>());
+                self.to_port = of_wire(tcp.pair::<2>());
+                self.icmp = 0;
+                self.seq = u32::from_be(tcp.word::<4>());
+                self.ack = u32::from_be(tcp.word::<8>());
+                self.flags = tcp.byte::<13>();
+                self.tcp_header = (tcp.byte::<12>() >> 4) * 4;
+            }
+            ICMPV6 => {
+                let icmp = frame.piece::<1>(at)?;
+                self.forget_transport();
+                self.icmp = icmp.byte::<0>();
+            }
+            _ => self.forget_transport(),
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    const fn forget_transport(&mut self) {
+        (self.from_port, self.to_port, self.icmp) = (0, 0, 0);
+        (self.seq, self.ack, self.flags, self.tcp_header) = (0, 0, 0, 0);
     }
 
     /// Where the payload of TCP or UDP starts.
@@ -212,105 +300,6 @@ impl Headers {
     }
 }
 
-/// The network header.
-#[derive(Default)]
-struct Ip {
-    from: Address,
-    to: Address,
-    declared: u32,
-    ecn: u32,
-    protocol: u32,
-    /// Its length; zero if no transport header follows.
-    transport: u32,
-}
-
-impl Ip {
-    #[inline(always)]
-    fn read<F: Frame + ?Sized>(frame: &F, network: Network, at: usize) -> Option<Self> {
-        match network {
-            Network::V4 => {
-                // Version and header length, type of service, total length.
-                let [version, tos, high, low] = frame.word(at)?.to_ne_bytes();
-                let is_first = frame.pair(at + 6)? & FRAGMENT_OFFSET == 0;
-                let header = (u32::from(version) & 15) * 4;
-                Some(Self {
-                    from: Address::v4(frame.word(at + 12)?),
-                    to: Address::v4(frame.word(at + 16)?),
-                    declared: u32::from(high) << 8 | u32::from(low),
-                    ecn: u32::from(tos) & 3,
-                    protocol: frame.byte(at + 9)?,
-                    transport: if is_first { header } else { 0 },
-                })
-            }
-            Network::V6 => {
-                let [_, low, _, _] = frame.word(at)?.to_ne_bytes();
-                let [length_high, length_low, next, _] = frame.word(at + 4)?.to_ne_bytes();
-                let (mut protocol, mut transport) = (u32::from(next), 40);
-                // Multicast listener reports carry a router alert.
-                if protocol == HOP_BY_HOP {
-                    let [next, length, _, _] = frame.word(at + 40)?.to_ne_bytes();
-                    (protocol, transport) = (next.into(), 48 + u32::from(length) * 8);
-                }
-                Some(Self {
-                    from: address(frame, at + 8)?,
-                    to: address(frame, at + 24)?,
-                    declared: 40 + (u32::from(length_high) << 8 | u32::from(length_low)),
-                    ecn: u32::from(low) >> 4 & 3,
-                    protocol,
-                    transport: if protocol == FRAGMENT { 0 } else { transport },
-                })
-            }
-            Network::Arp => Some(Self {
-                from: Address::v4(frame.word(at + 14)?),
-                to: Address::v4(frame.word(at + 24)?),
-                ..Self::default()
-            }),
-            Network::Other => Some(Self::default()),
-        }
-    }
-}
-
-/// The transport header.
-#[derive(Default)]
-struct Transport {
-    from_port: u32,
-    to_port: u32,
-    icmp: u32,
-    seq: u32,
-    ack: u32,
-    flags: u32,
-    header: u32,
-}
-
-impl Transport {
-    #[inline(always)]
-    fn read<F: Frame + ?Sized>(frame: &F, protocol: u32, at: usize) -> Option<Self> {
-        match protocol {
-            TCP | UDP => {
-                let [a, b, c, d] = frame.word(at)?.to_ne_bytes();
-                let ports = Self {
-                    from_port: u32::from(a) << 8 | u32::from(b),
-                    to_port: u32::from(c) << 8 | u32::from(d),
-                    ..Self::default()
-                };
-                if protocol == UDP {
-                    return Some(ports);
-                }
-                let [offset, flags, _, _] = frame.pair(at + 12)?.to_le_bytes();
-                Some(Self {
-                    seq: u32::from_be(frame.word(at + 4)?),
-                    ack: u32::from_be(frame.word(at + 8)?),
-                    flags: flags.into(),
-                    header: u32::from(offset >> 4) * 4,
-                    ..ports
-                })
-            }
-            ICMPV6 => Some(Self { icmp: frame.pair(at)? & 0xff, ..Self::default() }),
-            _ => Some(Self::default()),
-        }
-    }
-}
-
 /// What a device without access is after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -328,13 +317,21 @@ pub enum Request {
 }
 
 #[inline(always)]
-fn device<F: Frame + ?Sized>(frame: &F, at: usize) -> Option<Device> {
-    Some(Device(u64::from(frame.word(at)?) | u64::from(frame.pair(at + 4)?) << 32))
+fn device<const LOW: usize, const HIGH: usize>(link: &impl Piece) -> Device {
+    Device(u64::from(link.word::<LOW>()) | u64::from(link.pair::<HIGH>()) << 32)
 }
 
 #[inline(always)]
-fn address<F: Frame + ?Sized>(frame: &F, at: usize) -> Option<Address> {
-    Some(Address([frame.word(at)?, frame.word(at + 4)?, frame.word(at + 8)?, frame.word(at + 12)?]))
+fn address<const A: usize, const B: usize, const C: usize, const D: usize>(
+    ip: &impl Piece,
+) -> Address {
+    Address([ip.word::<A>(), ip.word::<B>(), ip.word::<C>(), ip.word::<D>()])
+}
+
+/// The number in two bytes of a packet.
+#[expect(clippy::cast_possible_truncation, reason = "they are two bytes")]
+const fn of_wire(pair: u32) -> u32 {
+    u16::from_be(pair as u16) as u32
 }
 
 const fn is_tag(kind: u32) -> bool {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ebpf::clock::{Bounds, Muscle, ns_per_byte};
+use ebpf::clock::{Bounds, Muscle, cost, ns_per_byte, share_burst};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, recvmsg, setsockopt,
     sockopt::{RcvBufForce, ReceiveTimestampns},
@@ -48,9 +48,11 @@ pub(crate) fn measure(sheet: &mut Sheet, pace: Pace) {
                 | System::HtbFqCodel
                 | System::HtbCake => continue,
             };
-            // And a packet, which is let go when the first of its octets may.
+            // And a packet, which is let go when the first of its octets may; and what need not wait
+            // because it begins something. The others wait for it afterwards.
+            let packet = cost(ns_per_byte(kbps), 1_500, 1);
             let burst = Bounds::of(ns_per_byte(kbps), muscle).burst;
-            let allowed = float(burst) / 1e6 + 1_500.0 * 8.0 / f64::from(kbps);
+            let allowed = float(burst + packet + share_burst(packet)) / 1e6;
             sheet.add(("more than the rate that is meant", "ms"), &case, system.name(), allowed);
         }
     }

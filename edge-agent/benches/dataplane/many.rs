@@ -57,7 +57,7 @@ struct Seen {
 }
 
 fn run(world: &World, crowd: &[Subscriber]) -> Seen {
-    let (warm, time) = (Duration::from_secs(3), Duration::from_secs(4));
+    let (warm, time) = (Duration::from_secs(3), Duration::from_secs(12));
     thread::scope(|scope| {
         let flood = scope.spawn(|| flood(world, crowd, 150, warm + time + Duration::from_secs(1)));
         thread::sleep(warm);

@@ -40,6 +40,9 @@ pub struct Held {
     /// How many sessions there are.
     #[serde(skip)]
     sessions: usize,
+    /// What was charged when it was last written down because of that.
+    #[serde(skip)]
+    written: Option<u64>,
 }
 
 /// What was said of it. Other terms begin anew.
@@ -71,8 +74,9 @@ impl Terms {
 
 impl Held {
     fn new(username: String, terms: Terms) -> Self {
-        let (began_at, carried, charged, number, tenure, sessions) = (0, 0, 0, None, 0, 0);
-        Self { username, terms, began_at, carried, charged, number, tenure, sessions }
+        let (began_at, carried, charged, tenure, sessions) = (0, 0, 0, 0, 0);
+        let (number, written) = (None, None);
+        Self { username, terms, began_at, carried, charged, number, tenure, sessions, written }
     }
 
     const fn total(&self) -> u64 {
@@ -260,9 +264,14 @@ impl Accounts {
         found
     }
 
-    /// For the rows beside the journal: those that have a number.
-    pub(super) fn live(&self) -> impl Iterator<Item = &Held> {
-        self.held.values().filter(|held| held.number.is_some())
+    /// For the rows beside the journal: those that have a number, and were charged since they were
+    /// asked for last.
+    pub(super) fn take_charged(&mut self) -> impl Iterator<Item = &Held> {
+        self.held.values_mut().filter_map(|held| {
+            let is_old = held.number.is_some() && held.written != Some(held.charged);
+            held.written = Some(held.charged);
+            is_old.then_some(&*held)
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! works, the next batch collects in the channel.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
@@ -63,7 +63,9 @@ pub struct Desk {
     /// What each session had moved in the last round.
     moved: HashMap<SessionId, u64>,
     /// Round-trip times as they were then.
-    rtts: HashMap<Slot, Rtt>,
+    rtts: HashMap<SessionId, Rtt>,
+    /// Those that have moved something since the round before.
+    busy: HashSet<SessionId>,
 }
 
 /// To those who are told what has become of sessions.
@@ -125,9 +127,10 @@ impl Desk {
         decision.record(now_ms, journal::Event::EdgeStarted(started));
         tracing::info!(sessions = sessions.len(), "sessions are taken over");
         let next_round = next_round();
-        let (unasked, moved, rtts) = (Vec::new(), HashMap::new(), HashMap::new());
+        let (unasked, moved) = (Vec::new(), HashMap::new());
+        let (rtts, busy) = (HashMap::new(), HashSet::new());
         let mut desk =
-            Self { journal, dataplane, sessions, ways, unasked, next_round, moved, rtts };
+            Self { journal, dataplane, sessions, ways, unasked, next_round, moved, rtts, busy };
         desk.carry_out(decision, now_ms)?;
         Ok(desk)
     }
@@ -239,16 +242,19 @@ impl Desk {
 
     /// Round-trip times of all sessions together, of the last round.
     fn export_rtt(&mut self) {
-        let slots: Vec<Slot> = self.sessions.metered().iter().map(|(_, slot)| *slot).collect();
+        // Who moves nothing takes no time.
+        let metered = self.sessions.metered();
+        let (busy, slots): (Vec<_>, Vec<_>) =
+            metered.iter().copied().filter(|(id, _)| self.busy.contains(id)).unzip();
         let Ok(rtts) = self.dataplane.rtts(&slots) else { return };
         let mut all = Times::default();
-        let now: HashMap<Slot, Rtt> = slots.into_iter().zip(rtts).collect();
-        for (slot, rtt) in &now {
-            if let Some(before) = self.rtts.get(slot) {
-                all.add(&rtt.since(before));
+        for (id, rtt) in busy.into_iter().zip(rtts) {
+            if let Some(before) = self.rtts.insert(id, rtt) {
+                all.add(&rtt.since(&before));
             }
         }
-        self.rtts = now;
+        let live: HashSet<SessionId> = metered.into_iter().map(|(id, _)| id).collect();
+        self.rtts.retain(|id, _| live.contains(id));
         for (side, times) in [("subscriber", all.subscriber()), ("internet", all.internet())] {
             for (quantile, us) in
                 times.into_iter().flat_map(|it| [("0.5", it.p50_us), ("0.95", it.p95_us)])
@@ -268,10 +274,14 @@ impl Desk {
     fn share(&mut self, readings: &[(SessionId, Reading)]) -> Result<(), DeskError> {
         let mut busy = 0;
         let mut moved = HashMap::with_capacity(readings.len());
+        self.busy.clear();
         for (id, reading) in readings {
             let now = reading.passed.total_bytes() + reading.dropped.total_bytes();
             let before = self.moved.get(id).copied().unwrap_or_default();
             busy += u32::from(now.saturating_sub(before) >= BUSY_BYTES);
+            if now != before {
+                self.busy.insert(*id);
+            }
             moved.insert(*id, now);
         }
         self.moved = moved;

@@ -104,7 +104,7 @@ impl Sessions {
                 decision.put(session);
             }
         }
-        for held in self.accounts.live() {
+        for held in self.accounts.take_charged() {
             decision.rows.push(Row::Put { session: held.key(), body: held.to_row() });
         }
         for failures in self.failures.drain() {

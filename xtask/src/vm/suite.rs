@@ -52,12 +52,12 @@ const WAITING: Accel<'static> = Accel::Icount("shift=0,sleep=on");
 
 impl Case {
     const fn data_plane(name: &'static str, series: Series) -> Self {
-        Self { name, series, accel: WAITING, program: "dataplane", arguments: &[], limit: 1_200 }
+        Self { name, series, accel: WAITING, program: "dataplane", arguments: &[], limit: 3_600 }
     }
 
     const fn wifi(name: &'static str, series: Series) -> Self {
         let arguments = &["--ignored", "--nocapture"];
-        Self { name, series, accel: WAITING, program: "wifi", arguments, limit: 600 }
+        Self { name, series, accel: WAITING, program: "wifi", arguments, limit: 900 }
     }
 }
 

@@ -111,6 +111,12 @@ pub(super) fn to_account(account: &Account) -> layout::Account {
     }
 }
 
+/// Of its class: the account's own rates, or the slow ones where it has no others.
+pub(super) fn account_rates(account: &layout::Account) -> Option<[Kbps; 2]> {
+    let rates = |down: Limit, up: Limit| Some([Kbps::new(down.kbps)?, Kbps::new(up.kbps)?]);
+    rates(account.down, account.up).or_else(|| rates(account.slow_down, account.slow_up))
+}
+
 /// Where an account's id is among its words.
 pub(super) const ACCOUNT_ID: usize = layout::Account::FAIR_UP + 1;
 

@@ -20,7 +20,7 @@ use crate::dataplane::{
 /// Sessions of an edge with layout 1, and where its programs still count.
 pub(super) struct Older {
     pins: Pins,
-    states: Mapped,
+    states: MappedMut,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -33,7 +33,7 @@ impl Older {
             MapData::from_pin(&path).within(|| format!("open {}", path.display()))
         };
         let sessions = Mapped::open(&map(v1::SESSIONS)?, v1::SESSION_WORDS)?;
-        let states = Mapped::open(&map(v1::STATES)?, v1::STATE_WORDS)?;
+        let states = MappedMut::open(&map(v1::STATES)?, v1::STATE_WORDS)?;
         let devices = Map::HashMap(map(v1::DEVICES)?);
         let attempt = || "read the devices of an older layout".to_owned();
         let devices = aya::maps::HashMap::<MapData, u64, u32>::try_from(devices).within(attempt)?;
@@ -62,21 +62,22 @@ impl Older {
         Ok(())
     }
 
-    /// Adds what the older programs have counted, when none of them runs any more. The new ones
-    /// count already: this is added beside them.
-    pub(super) fn hand_counters(&self, to: &mut MappedMut) -> Result<(), DataplaneError> {
+    /// Moves what the older programs have counted, when none of them runs any more. The new ones
+    /// count already: this is added beside them. Each number is taken away where it was, so that
+    /// nobody who has to begin again adds it a second time.
+    pub(super) fn hand_counters(&mut self, to: &mut MappedMut) -> Result<(), DataplaneError> {
         for entry in &self.entries {
-            let words: [u64; v1::STATE_WORDS] = self.states.load(entry.slot, 0)?;
-            let (down, up) = words.split_at(v1::LANE_WORDS);
-            for (lane, from, rest) in [(State::DOWN, down, 0), (State::UP, up, Rest::UP)] {
-                let of = |at: usize| from.get(v1::LANE_COUNTERS + at).copied().unwrap_or_default();
-                for (word, value) in [
-                    (lane + Lane::PASSED_BYTES, of(0)),
-                    (lane + Lane::PASSED_PACKETS, of(1)),
-                    (State::REST + rest + Rest::DROPPED_BYTES, of(2)),
-                    (State::REST + rest + Rest::DROPPED_PACKETS, of(3)),
-                ] {
+            for (lane, from, rest) in [(State::DOWN, 0, 0), (State::UP, v1::LANE_WORDS, Rest::UP)] {
+                let from = from + v1::LANE_COUNTERS;
+                for (from, word) in (from..).zip([
+                    lane + Lane::PASSED_BYTES,
+                    lane + Lane::PASSED_PACKETS,
+                    State::REST + rest + Rest::DROPPED_BYTES,
+                    State::REST + rest + Rest::DROPPED_PACKETS,
+                ]) {
+                    let value = self.states.load_one(entry.slot, from)?;
                     to.add(entry.slot, word, value)?;
+                    self.states.store_one(entry.slot, from, 0)?;
                 }
             }
         }

@@ -5,20 +5,20 @@
 //! ([`open`]), also where the maps had another layout ([`migrate`]).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     slice, thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key};
 use ebpf::{
     clock::{Muscle as Kind, ns_per_byte},
-    layout::{self, AccountState, Config, State},
+    layout::{self, AccountState, Config, Plot, State},
     verdict::Reason,
 };
 use nix::time::{ClockId, clock_gettime};
 use rustix::thread::{MembarrierCommand, membarrier};
-use shared::{net::Prefix, rate::Kbps};
+use shared::rate::Kbps;
 
 use super::{
     Account, AccountNumber, Charge, Dataplane, DataplaneError, Entry, Garden, Happened, Reading,
@@ -40,7 +40,9 @@ mod names;
 mod open;
 mod reader;
 
-use entry::{ACCOUNT_ID, from_session, id_words, reading, to_account, to_keys, to_session};
+use entry::{
+    ACCOUNT_ID, account_rates, from_session, id_words, reading, to_account, to_keys, to_session,
+};
 pub use events::{Events, Notice};
 use keys::{Keys, OfSlot};
 use migrate::Older;
@@ -72,7 +74,7 @@ impl Bpf {
         let legs = open::legs(settings)?;
         let pins = Pins::at(&settings.pins);
         pins.prepare()?;
-        let older = Older::find(&pins)?;
+        let mut older = Older::find(&pins)?;
         let kind = Muscle::choose(settings.muscle.map(settings::Muscle::kind))?;
         if kind == Kind::Htb && settings.slots > htb::SLOTS_MAX {
             let (wanted, max) = (settings.slots, htb::SLOTS_MAX);
@@ -97,7 +99,7 @@ impl Bpf {
             older.hand_links(&bpf.pins, &settings.lan)?;
         }
         bpf.attach(&legs.lan, Some(programs))?;
-        if let Some(older) = &older {
+        if let Some(older) = &mut older {
             Self::settle();
             older.hand_counters(&mut bpf.states)?;
         }
@@ -188,7 +190,7 @@ impl Bpf {
     pub fn names(&self) -> Result<Names, DataplaneError> {
         let map = MapData::from_pin(self.pins.map(layout::GARDEN))
             .within(|| "open the walled garden".to_owned())?;
-        Names::open(map)
+        Names::open(map, Instant::now())
     }
 
     /// Takes everything out of the kernel: programs, maps with their counters, queues.
@@ -289,15 +291,21 @@ impl Dataplane for Bpf {
 
     fn set_garden(&mut self, garden: &Garden) -> Result<(), DataplaneError> {
         let attempt = || "bring the walled garden to what is wanted".to_owned();
-        let wanted: BTreeMap<Prefix, u32> = garden.plots().into_iter().collect();
-        let before: BTreeSet<Prefix> =
-            self.garden.plots().into_iter().map(|(prefix, _)| prefix).collect();
-        for (prefix, bits) in &wanted {
-            let key = Key::new(key_bits(*prefix), key(prefix.address()).0);
-            self.plots.insert(&key, *bits, 0).within(attempt)?;
+        let wanted: BTreeMap<(u32, [u32; 4]), u32> = garden
+            .plots()
+            .into_iter()
+            .map(|(prefix, bits)| ((key_bits(prefix), key(prefix.address()).0), bits))
+            .collect();
+        // What a process before this one has put there is there, too.
+        let there: Vec<_> = self.plots.iter().collect::<Result<_, _>>().within(attempt)?;
+        for ((length, address), bits) in &wanted {
+            self.plots.insert(&Key::new(*length, *address), *bits, 0).within(attempt)?;
         }
-        for prefix in before.iter().filter(|prefix| !wanted.contains_key(*prefix)) {
-            let key = Key::new(key_bits(*prefix), key(prefix.address()).0);
+        for (key, bits) in there {
+            // Addresses of names go by themselves.
+            if bits & Plot::LEARNT != 0 || wanted.contains_key(&(key.prefix_len(), key.data())) {
+                continue;
+            }
             match self.plots.remove(&key) {
                 Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
                 Err(error) => return Err(error).within(attempt),
@@ -349,21 +357,7 @@ impl Dataplane for Bpf {
         self.muscle.set(&rates)?;
         for entry in entries {
             let (there, wanted) = (self.session(entry.slot)?, to_session(entry));
-            if there.id != wanted.id {
-                self.states.store(entry.slot, &[0; State::WORDS])?;
-            }
-            if rates_of(&there) != rates_of(&wanted) {
-                // What was owed at another rate is forgiven: the change counts from the next packet.
-                self.states.store_one(entry.slot, State::DOWN, 0)?;
-                self.states.store_one(entry.slot, State::UP, 0)?;
-            }
-            if wanted.idle_ms != 0 && (there.id != wanted.id || there.idle_ms == 0) {
-                self.states.store_one(entry.slot, State::SEEN_AT, monotonic_ns())?;
-            }
-            if (there.until, there.idle_ms) != (wanted.until, wanted.idle_ms) {
-                let both = layout::EventKind::TIME.bit() | layout::EventKind::IDLE.bit();
-                self.states.clear_bits(entry.slot, State::EVENTS, both)?;
-            }
+            self.begin(entry.slot, &there, &wanted)?;
             self.sessions.store(entry.slot, &wanted.words())?;
         }
         let flags = self.keys.flags();
@@ -424,7 +418,8 @@ impl Dataplane for Bpf {
         for (name, direction) in &back {
             let leg = open::leg(name, *direction)?;
             self.muscle.put(leg.clone())?;
-            self.muscle_again()?;
+            let rates = self.rates()?;
+            self.muscle.set(&rates)?;
             if *direction == layout::Direction::Down {
                 let link = open::link(&mut netlink, &leg)?;
                 self.attach(&[(leg.clone(), link)], None)?;
@@ -450,14 +445,43 @@ impl Dataplane for Bpf {
 }
 
 impl Bpf {
-    /// Rates of all that is installed, for a queue that has been put anew.
-    fn muscle_again(&mut self) -> Result<(), DataplaneError> {
-        let rates: Vec<_> = self
-            .observe()?
-            .iter()
-            .map(|entry| (Whose::Session(entry.slot), entry.rates()))
-            .collect();
-        self.muscle.set(&rates)
+    /// Brings what the programs have said of a slot to what is wanted there now.
+    fn begin(
+        &mut self,
+        slot: Slot,
+        there: &layout::Session,
+        wanted: &layout::Session,
+    ) -> Result<(), DataplaneError> {
+        if there.id != wanted.id {
+            self.states.store(slot, &[0; State::WORDS])?;
+        }
+        if rates_of(there) != rates_of(wanted) {
+            // What was owed at another rate is forgiven: the change counts from the next packet.
+            self.states.store_one(slot, State::DOWN, 0)?;
+            self.states.store_one(slot, State::UP, 0)?;
+        }
+        if wanted.idle_ms != 0 && (there.id != wanted.id || there.idle_ms == 0) {
+            self.states.store_one(slot, State::SEEN_AT, monotonic_ns())?;
+        }
+        if (there.until, there.idle_ms) != (wanted.until, wanted.idle_ms) {
+            let both = layout::EventKind::TIME.bit() | layout::EventKind::IDLE.bit();
+            self.states.clear_bits(slot, State::EVENTS, both)?;
+        }
+        Ok(())
+    }
+
+    /// Of all that is installed, for a queue that has been put anew.
+    fn rates(&self) -> Result<Vec<(Whose, [Kbps; 2])>, DataplaneError> {
+        let entries = self.observe()?;
+        let mut rates: Vec<_> =
+            entries.iter().map(|entry| (Whose::Session(entry.slot), entry.rates())).collect();
+        for number in 0..self.accounts.slots() {
+            let account = layout::Account::from_words(self.accounts.load(Slot(number), 0)?);
+            rates.extend(
+                account_rates(&account).map(|it| (Whose::Account(AccountNumber(number)), it)),
+            );
+        }
+        Ok(rates)
     }
 }
 

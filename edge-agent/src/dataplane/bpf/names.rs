@@ -7,12 +7,12 @@ use std::{
 };
 
 use aya::maps::{LpmTrie, Map, MapData, MapError, lpm_trie::Key};
-use ebpf::layout::Plot;
+use ebpf::layout::{Address, Plot};
 use simple_dns::{Packet, rdata::RData};
 
 use crate::dataplane::{
     DataplaneError, Within,
-    garden::{key, key_bits},
+    garden::{address, key, key_bits},
 };
 
 /// The kernel's list, and until when each address that was learnt is in it.
@@ -22,10 +22,19 @@ pub struct Names {
 }
 
 impl Names {
-    pub(super) fn open(map: MapData) -> Result<Self, DataplaneError> {
-        let plots =
-            LpmTrie::try_from(Map::LpmTrie(map)).within(|| "open the walled garden".to_owned())?;
-        Ok(Self { plots, until: BTreeMap::new() })
+    /// What a process before this one has learnt stays for the shortest time.
+    pub(super) fn open(map: MapData, now: Instant) -> Result<Self, DataplaneError> {
+        let attempt = || "open the walled garden".to_owned();
+        let plots: LpmTrie<MapData, [u32; 4], u32> =
+            LpmTrie::try_from(Map::LpmTrie(map)).within(attempt)?;
+        let mut until = BTreeMap::new();
+        for there in &plots {
+            let (key, bits) = there.within(attempt)?;
+            if bits & Plot::LEARNT != 0 {
+                until.insert(address(Address(key.data())), now + KEEP_MIN);
+            }
+        }
+        Ok(Self { plots, until })
     }
 
     /// Opens what the message says of these names. What the tenant has listed stays as it is.
@@ -43,7 +52,7 @@ impl Names {
                     continue;
                 }
                 self.plots
-                    .insert(&key, Plot::OPEN | LEARNT, 0)
+                    .insert(&key, Plot::OPEN | Plot::LEARNT, 0)
                     .within(|| format!("open {address} to everybody"))?;
                 tracing::debug!(%address, "open to everybody by its name");
             }
@@ -74,7 +83,7 @@ impl Names {
 
 /// Of the tenant's own list. The longest prefix alone counts, and that may be a shorter one.
 fn is_listed(bits: u32) -> bool {
-    bits != 0 && bits & LEARNT == 0
+    bits != 0 && bits & Plot::LEARNT == 0
 }
 
 fn lpm(address: IpAddr) -> Key<[u32; 4]> {
@@ -119,9 +128,6 @@ fn is_below(asked: &str, name: &str) -> bool {
     asked.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(name))
         && (at == 0 || asked.as_bytes().get(at - 1) == Some(&b'.'))
 }
-
-/// A bit that the programs do not know.
-const LEARNT: u32 = 1 << 31;
 
 /// Connections last longer than answers do.
 const KEEP_MIN: Duration = Duration::from_mins(5);
