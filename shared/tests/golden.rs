@@ -17,7 +17,7 @@ use shared::{
             Answered, Asked, AuthFailures, Batch, EdgeStarted, Event, GENESIS, Metering, Observed,
             Octets, Record, SessionEffect, SessionStarted, SessionStopped, Usage, link,
         },
-        live::{Live, LiveSession},
+        live::{Live, LiveSession, Percentiles, RoundTrips},
         state::{Birth, State},
     },
 };
@@ -117,7 +117,19 @@ fn state() {
 #[test]
 fn live_counters() {
     let counters = Counters::from(octets());
-    let live = Live { at_ms: 9, sessions: vec![LiveSession { session: id(), counters }] };
+    let live = |round_trips| Live {
+        at_ms: 9,
+        sessions: vec![LiveSession { session: id(), counters, round_trips }],
+    };
+    let subscriber = Some(Percentiles { p50_us: 4, p95_us: 8 });
+    check_json(
+        &live(RoundTrips { subscriber, internet: None }),
+        &format!(
+            r#"{{"at_ms":9,"sessions":[{{"session":"ses_{HEX}","down_bytes":300,"up_bytes":2,"down_packets":1,"up_packets":0,"round_trips":{{"subscriber":{{"p50_us":4,"p95_us":8}}}}}}]}}"#
+        ),
+    );
+    // As it was said before there were round-trip times.
+    let live = live(RoundTrips::default());
     check_json(
         &live,
         &format!(

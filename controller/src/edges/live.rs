@@ -12,7 +12,7 @@ use std::{
 use shared::{
     id::{EdgeId, SessionId},
     octets::Counters,
-    wire::latest::live,
+    wire::latest::live::{self, RoundTrips},
 };
 
 /// What edges said last. Cheap to clone.
@@ -24,7 +24,7 @@ pub struct Live {
 #[derive(Debug, Default)]
 struct Said {
     at_ms: u64,
-    sessions: HashMap<SessionId, Counters>,
+    sessions: HashMap<SessionId, (Counters, RoundTrips)>,
 }
 
 /// Counters at a moment of the edge's clock.
@@ -32,11 +32,13 @@ struct Said {
 pub struct Glimpse {
     pub at_ms: u64,
     pub counters: Counters,
+    pub round_trips: RoundTrips,
 }
 
 impl Live {
     pub fn hear(&self, edge: EdgeId, message: live::Live) {
-        let sessions = message.sessions.into_iter().map(|one| (one.session, one.counters));
+        let sessions =
+            message.sessions.into_iter().map(|one| (one.session, (one.counters, one.round_trips)));
         let mut edges = self.edges.write().unwrap_or_else(PoisonError::into_inner);
         let said = edges.entry(edge).or_default();
         match message.at_ms.cmp(&said.at_ms) {
@@ -56,8 +58,8 @@ impl Live {
     pub fn of(&self, edge: EdgeId, session: SessionId) -> Option<Glimpse> {
         let edges = self.edges.read().unwrap_or_else(PoisonError::into_inner);
         let said = edges.get(&edge)?;
-        let counters = *said.sessions.get(&session)?;
-        Some(Glimpse { at_ms: said.at_ms, counters })
+        let (counters, round_trips) = *said.sessions.get(&session)?;
+        Some(Glimpse { at_ms: said.at_ms, counters, round_trips })
     }
 }
 
@@ -74,7 +76,8 @@ mod tests {
         let session = |number| SessionId::from_uuid(Uuid::from_u128(number));
         let say = |at_ms, number, down_bytes| {
             let counters = Counters { down_bytes, ..Counters::default() };
-            let sessions = vec![live::LiveSession { session: session(number), counters }];
+            let (session, round_trips) = (session(number), RoundTrips::default());
+            let sessions = vec![live::LiveSession { session, counters, round_trips }];
             live.hear(edge, live::Live { at_ms, sessions });
         };
         let seen = |number| live.of(edge, session(number)).map(|seen| seen.counters.down_bytes);

@@ -12,7 +12,10 @@ use shared::{
     daemon::Chain,
     id::{CommandId, EdgeId, NasId, SessionId, SessionKind, SubscriberId, SubscriptionId},
     octets::Counters,
-    wire::latest::command::{Action, Effect},
+    wire::latest::{
+        command::{Action, Effect},
+        live::{Percentiles, RoundTrips},
+    },
 };
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -235,6 +238,25 @@ struct SeenView {
     at: Option<Timestamp>,
     #[serde(flatten)]
     counters: CountersView,
+    /// From the edge to the subscriber's device and back; absent where nothing was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt_subscriber: Option<RttView>,
+    /// From the edge to the internet and back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt_internet: Option<RttView>,
+}
+
+/// In microseconds: half of all, and all but one in twenty, took no longer.
+#[derive(Debug, Serialize, ToSchema)]
+struct RttView {
+    p50_us: u64,
+    p95_us: u64,
+}
+
+impl From<Percentiles> for RttView {
+    fn from(Percentiles { p50_us, p95_us }: Percentiles) -> Self {
+        Self { p50_us, p95_us }
+    }
 }
 
 impl From<Counters> for CountersView {
@@ -248,7 +270,13 @@ impl From<Glimpse> for SeenView {
     fn from(glimpse: Glimpse) -> Self {
         let at = i64::try_from(glimpse.at_ms).ok();
         let at = at.and_then(|at| Timestamp::from_millisecond(at).ok());
-        Self { at, counters: glimpse.counters.into() }
+        let RoundTrips { subscriber, internet } = glimpse.round_trips;
+        Self {
+            at,
+            counters: glimpse.counters.into(),
+            rtt_subscriber: subscriber.map(Into::into),
+            rtt_internet: internet.map(Into::into),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use shared::{
         latest::{
             ack::Verdict,
             command::{Action, Command, Effect, Reply},
-            live::{Live, LiveSession},
+            live::{Live, LiveSession, Percentiles, RoundTrips},
             state::State,
         },
         topic::Leaf,
@@ -96,7 +96,9 @@ async fn live_counters_are_seen_and_never_booked() {
     let edge = Edge::connect(&world, 1).await;
     let session = session();
     let counters = Counters { down_bytes: 77, ..Counters::default() };
-    let sessions = vec![LiveSession { session, counters }];
+    let subscriber = Some(Percentiles { p50_us: 20_000, p95_us: 31_000 });
+    let round_trips = RoundTrips { subscriber, internet: None };
+    let sessions = vec![LiveSession { session, counters, round_trips }];
     edge.say(Leaf::UpLive, &Live { at_ms: 5, sessions }).await;
     let mut seen = None;
     for _ in 0..400 {
@@ -106,7 +108,7 @@ async fn live_counters_are_seen_and_never_booked() {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    assert_eq!(seen, Some(Glimpse { at_ms: 5, counters }));
+    assert_eq!(seen, Some(Glimpse { at_ms: 5, counters, round_trips }));
     assert_eq!(world.ask("SELECT count(*) FROM session").await, "0");
 }
 

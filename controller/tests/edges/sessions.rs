@@ -9,7 +9,7 @@ use shared::{
         latest::{
             ack::Verdict,
             command::{Command, Effect, Reply},
-            live::{Live, LiveSession},
+            live::{Live, LiveSession, Percentiles, RoundTrips},
         },
         topic::Leaf,
     },
@@ -83,7 +83,9 @@ async fn sessions_are_listed_newest_first_with_exact_bytes() {
 
     // What the edge says between two reports is beside the books, not in them.
     let counters = Counters { down_bytes: 900, ..Counters::default() };
-    let sessions = vec![LiveSession { session: second, counters }];
+    let subscriber = Some(Percentiles { p50_us: 20_000, p95_us: 31_000 });
+    let round_trips = RoundTrips { subscriber, internet: None };
+    let sessions = vec![LiveSession { session: second, counters, round_trips }];
     edge.say(Leaf::UpLive, &Live { at_ms: 5, sessions }).await;
     let mut live = Value::Null;
     for _ in 0..400 {
@@ -94,6 +96,8 @@ async fn sessions_are_listed_newest_first_with_exact_bytes() {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
     assert_eq!((&live["down_bytes"], &live["seen"]["down_bytes"]), (&json!(700), &json!(900)));
+    assert_eq!(live["seen"]["rtt_subscriber"], json!({ "p50_us": 20_000, "p95_us": 31_000 }));
+    assert_eq!(live["seen"]["rtt_internet"], Value::Null);
     assert_eq!(live["subscriber"], amina.to_string());
 
     let (status, problem) = api.call(Method::GET, "/api/sessions?state=sleeping").await;

@@ -1,19 +1,13 @@
 //! Round-trip times of a session, as the programs have counted them (pure).
 
 use ebpf::rtt::{self, BUCKETS};
+use shared::wire::latest::live::Percentiles;
 
 /// How many times fell into each bucket, each way; the kernel's counters go round at 65,536.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rtt {
     pub subscriber: [u16; BUCKETS],
     pub internet: [u16; BUCKETS],
-}
-
-/// In microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Percentiles {
-    pub p50_us: u64,
-    pub p95_us: u64,
 }
 
 impl Rtt {

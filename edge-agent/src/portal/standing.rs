@@ -119,7 +119,7 @@ impl Line {
 pub(super) mod tests {
     use std::sync::Arc;
 
-    use shared::rate::Kbps;
+    use shared::{rate::Kbps, wire::latest::live::RoundTrips};
     use uuid::Uuid;
 
     use super::*;
@@ -150,6 +150,7 @@ pub(super) mod tests {
             started_at_ms: 10_000,
             left_bytes: None,
             reading: Reading { passed, ..Reading::default() },
+            round_trips: RoundTrips::default(),
         }
     }
 

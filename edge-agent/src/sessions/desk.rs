@@ -23,11 +23,10 @@ use super::{
     Act, Ask, Decision, Held, Kept, Pace, Session, Sessions,
     event::{AskId, Event, NasAnswer},
     leases::Leases,
+    times::Clocked,
 };
 use crate::{
-    dataplane::{
-        Dataplane, DataplaneError, Entry, Garden, Reading, Rtt, Slot, bpf::monotonic_ns, rtt::Times,
-    },
+    dataplane::{Dataplane, DataplaneError, Entry, Garden, Reading, Slot, bpf::monotonic_ns},
     journal::{Journal, JournalError},
 };
 
@@ -62,8 +61,7 @@ pub struct Desk {
     next_round: Instant,
     /// What each session had moved in the last round.
     moved: HashMap<SessionId, u64>,
-    /// Round-trip times as they were then.
-    rtts: HashMap<SessionId, Rtt>,
+    clocked: Clocked,
     /// Those that have moved something since the round before.
     busy: HashSet<SessionId>,
 }
@@ -128,9 +126,9 @@ impl Desk {
         tracing::info!(sessions = sessions.len(), "sessions are taken over");
         let next_round = next_round();
         let (unasked, moved) = (Vec::new(), HashMap::new());
-        let (rtts, busy) = (HashMap::new(), HashSet::new());
+        let (clocked, busy) = (Clocked::default(), HashSet::new());
         let mut desk =
-            Self { journal, dataplane, sessions, ways, unasked, next_round, moved, rtts, busy };
+            Self { journal, dataplane, sessions, ways, unasked, next_round, moved, clocked, busy };
         desk.carry_out(decision, now_ms)?;
         Ok(desk)
     }
@@ -223,8 +221,12 @@ impl Desk {
             }
             Event::List(answer) => {
                 let readings = self.readings()?;
+                let mut listed = self.sessions.list(&readings, now_ms);
+                for session in &mut listed {
+                    session.round_trips = self.clocked.of(session.session);
+                }
                 // Who asked may be gone.
-                let _ = answer.send(self.sessions.list(&readings, now_ms));
+                let _ = answer.send(listed);
             }
         }
         Ok(())
@@ -247,14 +249,8 @@ impl Desk {
         let (busy, slots): (Vec<_>, Vec<_>) =
             metered.iter().copied().filter(|(id, _)| self.busy.contains(id)).unzip();
         let Ok(rtts) = self.dataplane.rtts(&slots) else { return };
-        let mut all = Times::default();
-        for (id, rtt) in busy.into_iter().zip(rtts) {
-            if let Some(before) = self.rtts.insert(id, rtt) {
-                all.add(&rtt.since(&before));
-            }
-        }
-        let live: HashSet<SessionId> = metered.into_iter().map(|(id, _)| id).collect();
-        self.rtts.retain(|id, _| live.contains(id));
+        let all = self.clocked.observe(busy.into_iter().zip(rtts));
+        self.clocked.retain(&metered.into_iter().map(|(id, _)| id).collect());
         for (side, times) in [("subscriber", all.subscriber()), ("internet", all.internet())] {
             for (quantile, us) in
                 times.into_iter().flat_map(|it| [("0.5", it.p50_us), ("0.95", it.p95_us)])

@@ -13,6 +13,7 @@ use shared::{
         command::Effect,
         desired::{Class, Subscriber},
         journal::Answered,
+        live::RoundTrips,
     },
 };
 
@@ -266,4 +267,6 @@ pub struct Listed {
     pub left_bytes: Option<u64>,
     /// Since the session started; for a session of a NAS, what that NAS last said.
     pub reading: Reading,
+    /// As they were last seen in passing.
+    pub round_trips: RoundTrips,
 }

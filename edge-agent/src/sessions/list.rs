@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use shared::{id::SessionId, net::Mac};
+use shared::{id::SessionId, net::Mac, wire::latest::live::RoundTrips};
 
 use super::{Decision, Held, Sessions, event::Listed, terms::is_of_link};
 use crate::dataplane::Reading;
@@ -46,6 +46,7 @@ impl Sessions {
                 passed: session.counters,
                 ..rest.get(&session.id).copied().unwrap_or_default()
             },
+            round_trips: RoundTrips::default(),
         });
         listed.collect()
     }

@@ -43,6 +43,7 @@ mod round;
 mod session;
 mod slots;
 mod terms;
+mod times;
 mod wanted;
 
 use accounts::Accounts;

@@ -159,7 +159,7 @@ fn table(now: &Look, before: Option<&Look>, seconds: u32) -> Table {
 }
 
 /// Median, and what 95 of 100 stay below.
-fn times(times: Option<edge_agent::dataplane::rtt::Percentiles>) -> String {
+fn times(times: Option<shared::wire::latest::live::Percentiles>) -> String {
     let tenths = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
     times.map_or_else(
         || "-".to_owned(),

@@ -241,6 +241,7 @@ impl Uplink {
             let sessions = some.iter().map(|listed| LiveSession {
                 session: listed.session,
                 counters: listed.reading.passed,
+                round_trips: listed.round_trips,
             });
             let live = Live { at_ms, sessions: sessions.collect() };
             sender.publish(Leaf::UpLive, json(&live)).await?;

@@ -38,7 +38,7 @@ use shared::{
     daemon::Life,
     id::SessionId,
     octets::Counters,
-    wire::latest::{command::Effect, desired::Desired},
+    wire::latest::{command::Effect, desired::Desired, live::RoundTrips},
 };
 
 mod browser;
@@ -205,6 +205,7 @@ fn listen(events: &Receiver<Event>, told: &Mutex<Told>) {
                     started_at_ms: now_ms(),
                     left_bytes: None,
                     reading: Reading::default(),
+                    round_trips: RoundTrips::default(),
                 };
                 told.live.insert(open.session, listed);
                 told.opens.push(*open);

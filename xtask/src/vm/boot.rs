@@ -51,7 +51,9 @@ impl Guest<'_> {
     /// The command's status. What it prints goes to `out`, line by line.
     pub(super) fn run(&self, command: &[String], out: &mut dyn Write) -> Result<u8> {
         let start = Instant::now();
-        let work = tempfile::Builder::new().prefix("kennet-vm-").tempdir()?;
+        sweep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let work = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let end = format!("\u{1d}{}", work.path().display());
         let kept = workspace::target().join("lab");
         fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
@@ -109,6 +111,22 @@ impl Guest<'_> {
         command
     }
 }
+
+/// Removes what was left by those who were ended in the middle.
+fn sweep() {
+    let Ok(there) = fs::read_dir(env::temp_dir()) else { return };
+    for entry in there.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let is_left = pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if is_left && let Err(error) = fs::remove_dir_all(entry.path()) {
+            println!("cannot remove {}: {error}", entry.path().display());
+        }
+    }
+}
+
+/// Of folders of guests; then comes the process that made them.
+const PREFIX: &str = "kennet-vm-";
 
 /// A process that ends with us.
 struct Machine(Child);
