@@ -68,7 +68,7 @@ pub(crate) fn measure_queues(sheet: &mut Sheet, pace: Pace) {
 
 /// `at_once`: where the machine has time for several.
 fn trials(sheet: &mut Sheet, mut stands: Vec<Long>, cases: &[Case], at_once: usize, pace: Pace) {
-    for _ in 0..pace.rounds(3) {
+    for _ in 0..pace.rounds(2) {
         for case in cases {
             for some in stands.chunks_mut(at_once) {
                 let trials: Vec<(System, u32, Trial)> = thread::scope(|scope| {
@@ -174,8 +174,8 @@ impl Long {
         let pace_of_each = (self.stand.system == System::Nothing).then_some(pace_of_each);
         let Case { way, congestion, flows: count, .. } = case;
         let flows = Flows::start(world, Kind { way, count, congestion, pace: pace_of_each });
-        thread::sleep(Duration::from_millis(if pace.is_quick { 1_000 } else { 2_000 }));
-        let time = Duration::from_millis(if pace.is_quick { 2_000 } else { 4_000 });
+        thread::sleep(Duration::from_millis(if pace.is_quick { 1_000 } else { 3_000 }));
+        let time = Duration::from_millis(if pace.is_quick { 2_000 } else { 6_000 });
         let (reached, loaded) = thread::scope(|scope| {
             let goodput = scope.spawn(|| flows.goodput(time));
             let loaded = listen(time);

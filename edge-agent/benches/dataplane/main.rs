@@ -52,7 +52,8 @@ impl Pace {
 type Part = fn(&mut Sheet, Pace);
 
 const PARTS: &[(&str, Part)] = &[
-    ("forwarding", forwarding::measure),
+    ("forwarding", forwarding::few),
+    ("crowded", forwarding::many),
     ("tcp", tcp::measure),
     ("sessions", sessions::measure),
     ("many", many::measure),

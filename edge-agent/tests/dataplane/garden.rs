@@ -156,6 +156,10 @@ fn what_the_tenant_opens_is_open_and_what_is_free_is_not_charged() {
     assert!(world.fails(Side::Client, ping));
     bpf.set_garden(&Garden { open: vec![prefix("10.78.0.0/24")], ..Garden::default() }).unwrap();
     world.at(Side::Client, ping);
+    // What the process before has opened, nobody wants any more.
+    drop(bpf);
+    let mut bpf = world.open();
+    world.at(Side::Client, ping);
     bpf.set_garden(&Garden::default()).unwrap();
     assert!(world.fails(Side::Client, ping));
 

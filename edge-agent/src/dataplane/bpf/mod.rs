@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key};
+use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
 use ebpf::{
     clock::{Muscle as Kind, ns_per_byte},
-    layout::{self, AccountState, Config, Plot, State},
+    layout::{self, AccountState, Config, State},
     verdict::Reason,
 };
 use nix::time::{ClockId, clock_gettime};
@@ -21,10 +21,9 @@ use rustix::thread::{MembarrierCommand, membarrier};
 use shared::rate::Kbps;
 
 use super::{
-    Account, AccountNumber, Charge, Dataplane, DataplaneError, Entry, Garden, Happened, Reading,
-    Rtt, Slot, Within,
+    Account, AccountNumber, Charge, Dataplane, DataplaneError, Entry, Garden, Reading, Rtt, Slot,
+    Within,
     attach::{Hook, sweep_filters},
-    garden::{key, key_bits},
     mapped::MappedMut,
     muscle::{Leg, Muscle, htb, htb::Whose},
     pins::Pins,
@@ -32,22 +31,23 @@ use super::{
 };
 use crate::settings;
 
+mod accounts;
 mod entry;
 mod events;
 mod keys;
 mod migrate;
 mod names;
 mod open;
+mod plots;
 mod reader;
 
-use entry::{
-    ACCOUNT_ID, account_rates, from_session, id_words, reading, to_account, to_keys, to_session,
-};
+use entry::{from_session, reading, to_keys, to_session};
 pub use events::{Events, Notice};
 use keys::{Keys, OfSlot};
 use migrate::Older;
 pub use names::Names;
 use open::{Link, Programs};
+use plots::bring;
 pub use reader::{Left, Reader};
 
 /// The data plane, for the one process that decides.
@@ -235,82 +235,15 @@ impl Bpf {
 
 impl Dataplane for Bpf {
     fn set_accounts(&mut self, accounts: &[Account]) -> Result<(), DataplaneError> {
-        let mut rates = Vec::new();
-        for account in accounts {
-            let shape = account.shape.into_iter().chain(account.slow).next();
-            rates.extend(
-                shape.map(|shape| {
-                    (Whose::Account(account.number), [shape.down_kbps, shape.up_kbps])
-                }),
-            );
-        }
-        self.muscle.set(&rates)?;
-        for account in accounts {
-            let at = Slot(account.number.0);
-            let there: [u64; 2] = self.accounts.load(at, ACCOUNT_ID)?;
-            if there != id_words(account.id) {
-                self.account_states.store(at, &[0; AccountState::WORDS])?;
-            }
-            let words = to_account(account).words();
-            let before: [u64; RATES] = self.accounts.load(at, 0)?;
-            if words.get(..RATES) != Some(&before[..]) {
-                let clocks = [AccountState::DOWN_CLEAR_AT, AccountState::UP_CLEAR_AT];
-                for clock in clocks {
-                    self.account_states.store_one(at, clock, 0)?;
-                }
-            }
-            self.accounts.store(at, &words)?;
-            let charged = self.account_states.load_one(at, AccountState::CHARGED)?;
-            // What has not happened under the new terms is not to be found again.
-            let mut over = 0;
-            if account.quota.is_none_or(|quota| charged < quota) {
-                over |= layout::EventKind::QUOTA.bit();
-            }
-            if account.step.is_none_or(|step| charged <= step) {
-                over |= layout::EventKind::STEP.bit();
-            }
-            self.account_states.clear_bits(at, AccountState::EVENTS, over)?;
-        }
-        Ok(())
+        self.put_accounts(accounts)
     }
 
     fn charges(&self, accounts: &[(AccountNumber, u128)]) -> Result<Vec<Charge>, DataplaneError> {
-        let charge = |&(number, id): &(AccountNumber, u128)| {
-            let at = Slot(number.0);
-            let there: [u64; 2] = self.accounts.load(at, ACCOUNT_ID)?;
-            if there != id_words(id) {
-                return Ok(Charge::default());
-            }
-            Ok(Charge {
-                charged: self.account_states.load_one(at, AccountState::CHARGED)?,
-                happened: Happened(self.account_states.load_one(at, AccountState::EVENTS)?),
-            })
-        };
-        accounts.iter().map(charge).collect()
+        self.read_charges(accounts)
     }
 
     fn set_garden(&mut self, garden: &Garden) -> Result<(), DataplaneError> {
-        let attempt = || "bring the walled garden to what is wanted".to_owned();
-        let wanted: BTreeMap<(u32, [u32; 4]), u32> = garden
-            .plots()
-            .into_iter()
-            .map(|(prefix, bits)| ((key_bits(prefix), key(prefix.address()).0), bits))
-            .collect();
-        // What a process before this one has put there is there, too.
-        let there: Vec<_> = self.plots.iter().collect::<Result<_, _>>().within(attempt)?;
-        for ((length, address), bits) in &wanted {
-            self.plots.insert(&Key::new(*length, *address), *bits, 0).within(attempt)?;
-        }
-        for (key, bits) in there {
-            // Addresses of names go by themselves.
-            if bits & Plot::LEARNT != 0 || wanted.contains_key(&(key.prefix_len(), key.data())) {
-                continue;
-            }
-            match self.plots.remove(&key) {
-                Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
-                Err(error) => return Err(error).within(attempt),
-            }
-        }
+        bring(&mut self.plots, garden)?;
         self.garden = garden.clone();
         self.set_accounts(&[Account {
             number: AccountNumber::SITE,
@@ -469,20 +402,6 @@ impl Bpf {
         }
         Ok(())
     }
-
-    /// Of all that is installed, for a queue that has been put anew.
-    fn rates(&self) -> Result<Vec<(Whose, [Kbps; 2])>, DataplaneError> {
-        let entries = self.observe()?;
-        let mut rates: Vec<_> =
-            entries.iter().map(|entry| (Whose::Session(entry.slot), entry.rates())).collect();
-        for number in 0..self.accounts.slots() {
-            let account = layout::Account::from_words(self.accounts.load(Slot(number), 0)?);
-            rates.extend(
-                account_rates(&account).map(|it| (Whose::Account(AccountNumber(number)), it)),
-            );
-        }
-        Ok(rates)
-    }
 }
 
 /// What its clocks run at, by its class.
@@ -508,9 +427,6 @@ static OBJECT: Option<&[u8]> =
     Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shape")));
 #[cfg(not(kernel_program))]
 static OBJECT: Option<&[u8]> = None;
-
-/// The first words of an account are its rates.
-const RATES: usize = 4;
 
 /// The only entry of its map.
 const CONFIG: Slot = Slot(0);
