@@ -11,6 +11,7 @@ use crate::{
     audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
+    diagnostics::{self, Diagnostics},
     edges::{
         LookAgain,
         desired::{self, Desk},
@@ -31,6 +32,7 @@ use crate::{
     payments::{self, Payments},
     payouts::{self, Payouts},
     plans::{self, Plans},
+    portal::{self, Portal},
     postgres::{Cluster, ClusterError},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
@@ -42,6 +44,7 @@ use crate::{
     taxes::{self, Taxes},
     tenants::{self, Tenants},
     tickets::{self, Tickets},
+    verify::{self, Verify},
     vouchers::{self, Vouchers},
 };
 
@@ -68,6 +71,7 @@ pub struct App {
     access_points: AccessPoints,
     audit: Audit,
     db: Db,
+    diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
     seal: Seal,
@@ -80,6 +84,7 @@ pub struct App {
     payments: Payments,
     payouts: Payouts,
     plans: Plans,
+    portal: Portal,
     resellers: Resellers,
     settlements: Settlements,
     subscribers: Subscribers,
@@ -87,6 +92,7 @@ pub struct App {
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
 }
 
@@ -155,10 +161,15 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let subscribers = Subscribers::new(db.clone(), seal.clone(), look_again.clone());
+        let tenants = Tenants::new(db.clone());
+        let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
+        let portal = Portal::new(tenants.clone(), subscribers.clone(), vouchers.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
             audit: Audit::new(db.clone()),
+            diagnostics: Diagnostics::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invoices: Invoices::new(db.clone()),
@@ -169,14 +180,16 @@ impl App {
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
             plans: Plans::new(db.clone()),
+            portal,
             resellers: Resellers::new(db.clone()),
             settlements: Settlements::new(db.clone()),
-            subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
+            subscribers,
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             taxes: Taxes::new(db.clone()),
-            tenants: Tenants::new(db.clone()),
+            tenants,
             tickets: Tickets::new(db.clone()),
-            vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
+            verify: Verify::new(db.clone()),
+            vouchers,
             look_again,
             db,
             seal,
@@ -244,6 +257,9 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(verify::http::routes())
+            .merge(portal::http::routes())
+            .merge(diagnostics::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -269,6 +285,7 @@ shares! {
     access_points: AccessPoints,
     audit: Audit,
     db: Db,
+    diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
     invoices: Invoices,
@@ -280,6 +297,7 @@ shares! {
     payments: Payments,
     payouts: Payouts,
     plans: Plans,
+    portal: Portal,
     resellers: Resellers,
     seal: Seal,
     settlements: Settlements,
@@ -288,6 +306,7 @@ shares! {
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
 }
 

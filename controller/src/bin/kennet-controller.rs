@@ -15,6 +15,7 @@ use controller::{
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
+    verify::{Report, Verify},
     words::{Code, Email, Name, Passphrase},
 };
 use shared::daemon::{Chain, Life, start_logging};
@@ -41,6 +42,12 @@ enum Command {
     /// Look after staff
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Read all books again, row by row; ends with 2 when something is not as it must be
+    Verify {
+        /// Print what was checked as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,7 +112,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli.command, &settings)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(error = %Chain(error.as_ref()), "kennet-controller ends");
             ExitCode::FAILURE
@@ -113,7 +120,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
+async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => {
             let life = Life::default();
@@ -133,8 +140,31 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             storage.close().await;
             result?;
         }
+        Command::Verify { json } => {
+            let storage = Storage::reach(settings).await?;
+            let result = verify(&storage, json).await;
+            storage.close().await;
+            return result;
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stderr, reason = "the fault is what the command is for")]
+async fn verify(storage: &Storage, json: bool) -> anyhow::Result<ExitCode> {
+    let reports = Verify::new(storage.db.clone()).everything().await?;
+    if json {
+        say(&serde_json::to_string_pretty(&reports)?)?;
+    } else {
+        say(&reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    }
+    match reports.iter().find_map(Report::first_fault) {
+        Some(fault) => {
+            eprintln!("kennet-controller: {fault}");
+            Ok(ExitCode::from(FAULT))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> anyhow::Result<()> {
@@ -235,3 +265,6 @@ fn wrong_settings(error: &dyn std::error::Error) -> ExitCode {
     // EX_USAGE of sysexits.h.
     ExitCode::from(64)
 }
+
+/// The books are not as they must be. 1 is that they could not be read.
+const FAULT: u8 = 2;

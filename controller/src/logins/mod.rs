@@ -16,7 +16,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use self::throttle::Throttle;
+pub(crate) use self::throttle::Throttle;
 use crate::{
     actor::Actor,
     audit, clock,

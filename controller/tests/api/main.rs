@@ -13,5 +13,6 @@ mod routes;
 mod subscribers;
 mod subscriptions;
 mod tickets;
+mod verify;
 mod vouchers;
 mod world;

@@ -10,7 +10,10 @@ use controller::{
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::daemon::Life;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::net::TcpListener;
 
 use crate::cluster::Shared;
@@ -21,6 +24,8 @@ pub(crate) struct World {
     pub(crate) db: Db,
     /// Superuser: what row level security hides is there.
     pub(crate) admin: PgPool,
+    /// To its database, as superuser.
+    pub(crate) options: PgConnectOptions,
     pub(crate) url: String,
     http: reqwest::Client,
     life: Life,
@@ -122,7 +127,7 @@ impl World {
             axum::serve(listener, service).await.expect("it serves");
         });
         let http = reqwest::Client::new();
-        Self { app, db, admin, url, http, life, _cluster: cluster }
+        Self { app, db, admin, options, url, http, life, _cluster: cluster }
     }
 
     pub(crate) async fn ask(
