@@ -55,9 +55,8 @@ pub fn explain(facts: &Facts, now: Timestamp) -> Diagnosis {
         effects(facts),
     ];
     let blame = found.iter().find(|found| found.check.verdict == Verdict::Bad);
-    let (blame, advice) = blame.map_or((None, None), |found| {
-        (Some(found.check.name), Some(found.advice))
-    });
+    let (blame, advice) =
+        blame.map_or((None, None), |found| (Some(found.check.name), Some(found.advice)));
     let checks = found.into_iter().map(|found| found.check).collect();
     Diagnosis { online, checks, blame, advice }
 }
@@ -100,8 +99,12 @@ fn subscription(facts: &Facts, now: Timestamp) -> Found {
         return if bought {
             found(name, Verdict::Good, "there is none, and none is needed: a purchase is live")
         } else {
-            found(name, Verdict::Bad, "there is no subscription, and nothing that was bought is live")
-                .advice("sell a plan or a voucher")
+            found(
+                name,
+                Verdict::Bad,
+                "there is no subscription, and nothing that was bought is live",
+            )
+            .advice("sell a plan or a voucher")
         };
     };
     let because = match subscription.reason.as_str() {
@@ -140,7 +143,8 @@ fn entitlement(facts: &Facts, now: Timestamp) -> Found {
     match left {
         Some(left) if left <= 0 => {
             let verdict = if subscribed { Verdict::Doubtful } else { Verdict::Bad };
-            found(name, verdict, format!("all bytes of {} are used", one.plan)).advice("sell another")
+            found(name, verdict, format!("all bytes of {} are used", one.plan))
+                .advice("sell another")
         }
         Some(left) => found(name, Verdict::Good, format!("{} has {left} bytes left", one.plan))
             .at(Some(one.until)),
@@ -158,8 +162,10 @@ fn balance(facts: &Facts) -> Found {
 
 fn credentials(facts: &Facts) -> Found {
     match (facts.has_password, facts.devices.len()) {
-        (false, 0) => found("credentials", Verdict::Bad, "neither a password nor a device is known")
-            .advice("set a password, or add the MAC address of the device"),
+        (false, 0) => {
+            found("credentials", Verdict::Bad, "neither a password nor a device is known")
+                .advice("set a password, or add the MAC address of the device")
+        }
         (true, 0) => found("credentials", Verdict::Good, "logs in with a password"),
         (true, n) => found("credentials", Verdict::Good, format!("a password, and {n} devices")),
         (false, n) => found("credentials", Verdict::Good, format!("{n} devices, no password")),
@@ -471,16 +477,20 @@ mod tests {
 
     #[test]
     fn a_nas_that_says_yes_and_does_nothing_is_told() {
-        check(None, "tower was asked to disconnect and said ack; seen after 900 ms: still_there", |facts| {
-            facts.effects.push(Kept {
-                nas_name: "tower".to_owned(),
-                asked: "disconnect".to_owned(),
-                asked_at: at(99),
-                answered: "ack".to_owned(),
-                error_cause: None,
-                observed: "still_there".to_owned(),
-                after_ms: 900,
-            });
-        });
+        check(
+            None,
+            "tower was asked to disconnect and said ack; seen after 900 ms: still_there",
+            |facts| {
+                facts.effects.push(Kept {
+                    nas_name: "tower".to_owned(),
+                    asked: "disconnect".to_owned(),
+                    asked_at: at(99),
+                    answered: "ack".to_owned(),
+                    error_cause: None,
+                    observed: "still_there".to_owned(),
+                    after_ms: 900,
+                });
+            },
+        );
     }
 }

@@ -183,11 +183,7 @@ async fn last(
 }
 
 /// This one, or the one that was heard last.
-async fn edge(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: Option<Uuid>,
-) -> Result<Option<Edge>, StoreError> {
+async fn edge(tx: &mut Tx, tenant: TenantId, id: Option<Uuid>) -> Result<Option<Edge>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT id, name, online, revoked, forked_at IS NOT NULL AS "forked!",
                   last_seen AS "last_seen: SqlTimestamp", desired_revision, applied_revision

@@ -24,9 +24,7 @@ where
     S: Clone + Send + Sync + 'static,
     Portal: FromRef<S>,
 {
-    Guarded::default()
-        .route(Need::Nobody, routes!(register))
-        .route(Need::Nobody, routes!(redeem))
+    Guarded::default().route(Need::Nobody, routes!(register)).route(Need::Nobody, routes!(redeem))
 }
 
 /// Makes an account at a provider, for who asks.

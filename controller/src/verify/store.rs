@@ -162,12 +162,11 @@ pub(super) async fn numbers(
     tenant: TenantId,
 ) -> Result<Vec<Check>, StoreError> {
     let tenant = tenant.as_uuid();
-    Ok(vec![
-        check!(
-            conn,
-            "numbers",
-            "invoices, credit notes and receipts have no gap and no double",
-            "SELECT CASE
+    Ok(vec![check!(
+        conn,
+        "numbers",
+        "invoices, credit notes and receipts have no gap and no double",
+        "SELECT CASE
                  WHEN had.number IS NULL
                  THEN format('%s-%s is missing', taken.series,
                              lpad(taken.number::text, greatest(6, length(taken.number::text)), '0'))
@@ -196,9 +195,8 @@ pub(super) async fn numbers(
                    every
                   GROUP BY series, number) had
                  ON had.series = taken.series AND had.number = taken.number",
-            tenant
-        ),
-    ])
+        tenant
+    )])
 }
 
 pub(super) async fn invoices(
