@@ -228,6 +228,22 @@ impl App {
         &self.payments
     }
 
+    pub const fn payouts(&self) -> &Payouts {
+        &self.payouts
+    }
+
+    pub const fn resellers(&self) -> &Resellers {
+        &self.resellers
+    }
+
+    pub const fn settlements(&self) -> &Settlements {
+        &self.settlements
+    }
+
+    pub const fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
     pub const fn vouchers(&self) -> &Vouchers {
         &self.vouchers
     }

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use controller::{
     actor::{Actor, PLATFORM},
     app::{self, App, Storage},
-    demo,
+    clock, demo,
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
@@ -37,7 +37,7 @@ enum Command {
     Serve,
     /// Bring the database up to date, and end
     Migrate,
-    /// Make a tenant with three plans and three subscribers, if they are not there yet
+    /// Make a tenant with plans, subscribers and a past, if it is not there yet
     DemoSeed(DemoSeed),
     /// Look after staff
     #[command(subcommand)]
@@ -57,6 +57,18 @@ struct DemoSeed {
     email: Email,
     #[command(flatten)]
     password: PasswordFrom,
+    /// How many months of past are written into a tenant that is new; 0: none
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(0..=60))]
+    months: u8,
+    /// How many subscribers the past has
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(0..=2000))]
+    subscribers: u16,
+    /// Another seed is another past; the same one, with the same --until, is the same
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The first day that is not past any more, like 2026-11-28 [default: today]
+    #[arg(long)]
+    until: Option<jiff::civil::Date>,
     /// Print what was made as JSON
     #[arg(long)]
     json: bool,
@@ -170,7 +182,10 @@ async fn verify(storage: &Storage, json: bool) -> anyhow::Result<ExitCode> {
 async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> anyhow::Result<()> {
     let app = App::new(settings, storage.db.clone())?;
     let (password, made) = arguments.password.read()?;
-    let mut seeded = demo::seed(&app, arguments.email, password).await?;
+    let DemoSeed { seed, until, months, subscribers, .. } = arguments;
+    let until = until.unwrap_or_else(|| clock::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+    let scale = demo::Scale { seed, until, months, subscribers };
+    let mut seeded = demo::seed(&app, arguments.email, password, &scale).await?;
     if !made {
         // Whoever chose it knows it.
         seeded.owner.password = None;
@@ -192,6 +207,13 @@ async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> an
         let demo::SeededSubscriber { username, password, account_no, plan, .. } = who;
         format!("subscriber {username}: password {password}, account {account_no}, plan {plan}")
     }));
+    if let Some(written) = &seeded.history {
+        let demo::Written { subscribers, invoices, payments, vouchers_redeemed, .. } = written;
+        lines.push(format!(
+            "the past: {subscribers} subscribers, {invoices} invoices, {payments} payments, \
+             {vouchers_redeemed} vouchers redeemed"
+        ));
+    }
     say(&lines.join("\n"))
 }
 

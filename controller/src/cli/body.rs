@@ -39,7 +39,7 @@ pub(super) fn typed(fields: &[Field], matches: &ArgMatches) -> Result<Value, Cli
                 Some(file) => Some(json!(login::password(Some(Path::new(file)))?)),
                 None => None,
             },
-            Kind::Text(_) | Kind::Number | Kind::Plan => {
+            Kind::Free | Kind::Text(_) | Kind::Number | Kind::Plan => {
                 one().map(|text| scalar(field, text)).transpose()?
             }
         };
@@ -81,7 +81,7 @@ pub(super) fn row<'r>(
                 Value::Array(lines?)
             }
             Kind::Secret => Value::from(text),
-            Kind::Text(_) | Kind::Number | Kind::Plan => scalar(field, text)?,
+            Kind::Free | Kind::Text(_) | Kind::Number | Kind::Plan => scalar(field, text)?,
         };
         put(&mut body, field.at, value);
     }
@@ -98,7 +98,7 @@ fn scalar(field: &Field, text: &str) -> Result<Value, CliError> {
             Ok(()) => Ok(Value::from(text)),
             Err(word) => Err(CliError::Field { field: field.column(), expected: word.0 }),
         },
-        Kind::Truth(_) | Kind::Secret | Kind::Many | Kind::Lines | Kind::Plan => {
+        Kind::Free | Kind::Truth(_) | Kind::Secret | Kind::Many | Kind::Lines | Kind::Plan => {
             Ok(Value::from(text))
         }
     }

@@ -100,7 +100,7 @@ fn of_field(field: &'static Field) -> Arg {
         Kind::Truth(_) => arg.action(ArgAction::SetTrue),
         Kind::Many | Kind::Lines => arg.action(ArgAction::Append),
         // What a text has to be like is said by its word, with the name of the field.
-        Kind::Text(_) | Kind::Plan => arg.allow_hyphen_values(true),
+        Kind::Free | Kind::Text(_) | Kind::Plan => arg.allow_hyphen_values(true),
         Kind::Number => arg.allow_negative_numbers(true),
         Kind::Secret => arg.value_name("FILE"),
     };
@@ -176,7 +176,6 @@ mod tests {
             "payments",
             "payouts",
             "plans",
-            "reports",
             "resellers",
             "sessions",
             "settlements",

@@ -70,7 +70,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CliError> {
     let create = noun.action("create").ok_or(CliError::Lacks("create"))?;
     let file = matches.get_one::<String>("file").map(String::as_str).unwrap_or_default();
-    let rows = read(file, create.fields, known_columns(noun))?;
+    let rows = read(file, create.fields, &known_columns(noun))?;
     let dry = matches.get_flag("dry-run");
     let there = there(noun, create, client).await?;
     let mut tally = Tally::default();
@@ -126,8 +126,8 @@ async fn one(
 /// The same row of the same file makes one thing, however often it is sent.
 fn key(path: &str, body: &Value) -> String {
     let hash = Sha256::digest(format!("{path}\n{body}").as_bytes());
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("csv-{hex}")
+    let hex: Vec<_> = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("csv-{}", hex.concat())
 }
 
 /// What a list of the noun prints: a file that came out goes in again.
@@ -141,7 +141,7 @@ fn known_columns(noun: &Noun) -> Vec<&'static str> {
 fn read(
     file: &str,
     fields: &'static [Field],
-    known: Vec<&'static str>,
+    known: &[&'static str],
 ) -> Result<Vec<Row>, CliError> {
     let opened = File::open(file).map_err(|source| {
         let path = file.into();
@@ -209,7 +209,7 @@ mod tests {
         let of = |at: &str| cell(item.pointer(at));
         assert_eq!(
             (of("/macs"), of("/email"), of("/price_cents")),
-            ("a b".into(), "".into(), "5000".into())
+            ("a b".to_owned(), String::new(), "5000".to_owned())
         );
     }
 }

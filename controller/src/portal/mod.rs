@@ -42,7 +42,11 @@ impl From<TenantError> for PortalError {
     fn from(error: TenantError) -> Self {
         match error {
             TenantError::Unknown => Self::UnknownTenant,
-            error => Self::Tenant(error),
+            error @ (TenantError::SlugTaken
+            | TenantError::Stale
+            | TenantError::NotYours
+            | TenantError::Claim(_)
+            | TenantError::Store(_)) => Self::Tenant(error),
         }
     }
 }

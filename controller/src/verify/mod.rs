@@ -109,6 +109,7 @@ impl Verify {
         checks.extend(store::invoices(&mut tx, tenant).await?);
         checks.extend(store::payments(&mut tx, tenant).await?);
         checks.extend(store::sales(&mut tx, tenant).await?);
+        checks.push(store::payouts(&mut tx, tenant).await?);
         checks.push(store::audit(&mut tx, tenant).await?);
         Ok(checks)
     }

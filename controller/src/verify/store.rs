@@ -394,7 +394,15 @@ pub(super) async fn sales(
               WHERE e.tenant_id = $1",
             tenant
         ),
-        check!(
+    ])
+}
+
+pub(super) async fn payouts(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+) -> Result<Check, StoreError> {
+    let tenant = tenant.as_uuid();
+    Ok(check!(
             conn,
             "payouts",
             "two people, one hold and one end are in the books",
@@ -415,8 +423,7 @@ pub(super) async fn sales(
                END AS fault
                FROM payout p WHERE p.tenant_id = $1",
             tenant
-        ),
-    ])
+        ))
 }
 
 /// The log's chain of hashes.

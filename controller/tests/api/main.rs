@@ -3,6 +3,7 @@
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
+mod demo;
 mod inventory;
 mod isolation;
 mod logins;

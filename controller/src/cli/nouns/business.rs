@@ -1,6 +1,6 @@
 //! Who pays, what is sold to them, what they ask for, and who works here.
 
-use super::{Action, Does, Field, Kind, Noun, any, word};
+use super::{Action, Does, Field, Kind, Noun, word};
 use crate::words::{Code, Email, Msisdn, Name, Username};
 
 pub(super) const NOUNS: &[Noun] = &[
@@ -310,10 +310,9 @@ const PLAN: &[Field] = &[
     Field::of("down-kbps", "/terms/down_kbps", Kind::Number, "Rate to the subscriber").must(),
     Field::of("up-kbps", "/terms/up_kbps", Kind::Number, "Rate from the subscriber").must(),
     Field::of("price-cents", "/terms/price_cents", Kind::Number, "Taxes included").must(),
-    Field::of("access", "/terms/access", Kind::Text(any), "hotspot, pppoe, ipoe or static")
+    Field::of("access", "/terms/access", Kind::Free, "hotspot, pppoe, ipoe or static")
         .default("hotspot"),
-    Field::of("billing", "/terms/billing", Kind::Text(any), "prepaid or postpaid")
-        .default("prepaid"),
+    Field::of("billing", "/terms/billing", Kind::Free, "prepaid or postpaid").default("prepaid"),
     Field::of("seconds", "/terms/validity_seconds", Kind::Number, "How long one purchase lasts")
         .or("months"),
     Field::of("months", "/terms/validity_months", Kind::Number, "How long one purchase lasts"),

@@ -55,6 +55,8 @@ pub(super) struct Field {
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
+    /// Whatever the controller says to it.
+    Free,
     Text(fn(&str) -> Result<(), NotAWord>),
     Number,
     /// What the flag says, if it is there.
@@ -78,18 +80,13 @@ pub(super) enum Need {
     Or(&'static str),
 }
 
-/// Whatever the controller says to it.
-fn any(_text: &str) -> Result<(), NotAWord> {
-    Ok(())
-}
-
 fn word<W: std::str::FromStr<Err = NotAWord>>(text: &str) -> Result<(), NotAWord> {
     text.parse::<W>().map(drop)
 }
 
 impl Field {
     const fn text(flag: &'static str, at: &'static str, help: &'static str) -> Self {
-        Self { flag, at, help, kind: Kind::Text(any), need: Need::May, unique: false }
+        Self { flag, at, help, kind: Kind::Free, need: Need::May, unique: false }
     }
 
     const fn of(flag: &'static str, at: &'static str, kind: Kind, help: &'static str) -> Self {
