@@ -194,7 +194,7 @@ pub(super) const NOUNS: &[Noun] = &[
             Action {
                 name: "notes",
                 about: "List what was said and done",
-                does: Does::List(&[("At", "/at"), ("By", "/author"), ("Note", "/body")]),
+                does: Does::ShowList("", &[("At", "/at"), ("By", "/author"), ("Note", "/body")]),
                 path: "/api/tickets/{id}/notes",
                 fields: &[],
             },
