@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
@@ -20,6 +21,7 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invitations::{self, Invitations},
     invoices::{self, Invoices},
     ledger::{self, Ledger},
     logins::{self, Logins},
@@ -34,6 +36,7 @@ use crate::{
     postgres::{Cluster, ClusterError},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
+    second_factors::{self, SecondFactors},
     sessions,
     settings::{self, Database, Settings},
     settlements::{self, Settlements},
@@ -66,12 +69,14 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     edges: Edges,
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -81,6 +86,7 @@ pub struct App {
     payouts: Payouts,
     plans: Plans,
     resellers: Resellers,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
@@ -155,21 +161,27 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let invitations =
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            invitations,
             invoices: Invoices::new(db.clone()),
             ledger: Ledger::new(db.clone()),
-            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
@@ -224,6 +236,9 @@ impl App {
         Guarded::default()
             .merge(about::http::routes())
             .merge(logins::http::routes())
+            .merge(second_factors::http::routes())
+            .merge(api_tokens::http::routes())
+            .merge(invitations::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
             .merge(subscribers::http::routes())
@@ -267,10 +282,12 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     edges: Edges,
     nases: Nases,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -282,6 +299,7 @@ shares! {
     plans: Plans,
     resellers: Resellers,
     seal: Seal,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
