@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shared::id::{OperatorId, ResellerId, TenantId};
 use uuid::Uuid;
 
-use crate::operators::Role;
+use crate::{logins::Origin, operators::Role};
 
 /// A member of staff in one tenant, somebody at its portal, or the command line on the controller's
 /// own machine.
@@ -29,9 +29,22 @@ impl Actor {
     }
 
     /// Somebody who has no login of staff.
-    pub const fn portal(tenant: TenantId, ip: IpAddr, request: Uuid) -> Self {
+    pub const fn portal(tenant: TenantId, origin: Origin) -> Self {
+        let Origin { ip, request } = origin;
         let role = Role::Support;
         Self { tenant, role, operator: None, reseller: None, ip: Some(ip), request }
+    }
+
+    /// Somebody of the staff, who asks from somewhere.
+    pub const fn staff(
+        tenant: TenantId,
+        role: Role,
+        operator: OperatorId,
+        reseller: Option<ResellerId>,
+        origin: Origin,
+    ) -> Self {
+        let Origin { ip, request } = origin;
+        Self { tenant, role, operator: Some(operator), reseller, ip: Some(ip), request }
     }
 
     /// As it stands in audit rows.

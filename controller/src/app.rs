@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
@@ -21,6 +22,7 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invitations::{self, Invitations},
     invoices::{self, Invoices},
     ledger::{self, Ledger},
     logins::{self, Logins},
@@ -34,8 +36,11 @@ use crate::{
     plans::{self, Plans},
     portal::{self, Portal},
     postgres::{Cluster, ClusterError},
+    prints::{self, Prints},
+    reports::{self, Reports},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
+    second_factors::{self, SecondFactors},
     sessions,
     settings::{self, Database, Settings},
     settlements::{self, Settlements},
@@ -69,6 +74,7 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     diagnostics: Diagnostics,
@@ -76,6 +82,7 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -85,7 +92,10 @@ pub struct App {
     payouts: Payouts,
     plans: Plans,
     portal: Portal,
+    prints: Prints,
+    reports: Reports,
     resellers: Resellers,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
@@ -165,23 +175,39 @@ impl App {
         let tenants = Tenants::new(db.clone());
         let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
         let portal = Portal::new(tenants.clone(), subscribers.clone(), vouchers.clone());
+        let invoices = Invoices::new(db.clone());
+        let prints = Prints::new(
+            db.clone(),
+            invoices.clone(),
+            subscribers.clone(),
+            tenants.clone(),
+            vouchers.clone(),
+        );
+        let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let invitations =
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
             diagnostics: Diagnostics::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
-            invoices: Invoices::new(db.clone()),
+            invitations,
+            invoices,
             ledger: Ledger::new(db.clone()),
-            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
             plans: Plans::new(db.clone()),
             portal,
+            prints,
+            reports: Reports::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
             subscribers,
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
@@ -253,6 +279,9 @@ impl App {
         Guarded::default()
             .merge(about::http::routes())
             .merge(logins::http::routes())
+            .merge(second_factors::http::routes())
+            .merge(api_tokens::http::routes())
+            .merge(invitations::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
             .merge(subscribers::http::routes())
@@ -276,6 +305,8 @@ impl App {
             .merge(verify::http::routes())
             .merge(portal::http::routes())
             .merge(diagnostics::http::routes())
+            .merge(reports::http::routes())
+            .merge(prints::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -299,11 +330,13 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -314,8 +347,11 @@ shares! {
     payouts: Payouts,
     plans: Plans,
     portal: Portal,
+    prints: Prints,
+    reports: Reports,
     resellers: Resellers,
     seal: Seal,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,

@@ -10,6 +10,7 @@
 
 pub mod about;
 pub mod actor;
+pub mod api_tokens;
 pub mod app;
 pub mod audit;
 pub mod billing;
@@ -22,6 +23,8 @@ pub mod diagnostics;
 pub mod edges;
 pub mod http;
 pub mod idempotency;
+pub mod import;
+pub mod invitations;
 pub mod invoices;
 pub mod ledger;
 pub mod logins;
@@ -32,8 +35,11 @@ pub mod payouts;
 pub mod plans;
 pub mod portal;
 pub mod postgres;
+pub mod prints;
+pub mod reports;
 pub mod resellers;
 pub mod seal;
+pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod settlements;

@@ -12,6 +12,7 @@ use controller::{
     actor::{Actor, PLATFORM},
     app::{self, App, Storage},
     clock, demo,
+    import::{Import, Outcome},
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
@@ -42,6 +43,9 @@ enum Command {
     /// Look after staff
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Take over what another program kept
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Read all books again, row by row; ends with 2 when something is not as it must be
     Verify {
         /// Print what was checked as JSON
@@ -72,6 +76,26 @@ struct DemoSeed {
     /// Print what was made as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// The SQLite file of isp_manager.py, into a tenant; a row that is there already stays as it is
+    IspManager {
+        file: PathBuf,
+        /// The short name of the tenant
+        #[arg(long)]
+        tenant: Code,
+        /// Only read, and say what would happen to each row
+        #[arg(long)]
+        dry_run: bool,
+        /// For plans without a speed
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+        kbps: u32,
+        /// Print a line for each row as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,6 +176,12 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> 
             storage.close().await;
             result?;
         }
+        Command::Import(arguments) => {
+            let storage = Storage::reach(settings).await?;
+            let result = take_over(settings, &storage, arguments).await;
+            storage.close().await;
+            return result;
+        }
         Command::Verify { json } => {
             let storage = Storage::reach(settings).await?;
             let result = verify(&storage, json).await;
@@ -160,6 +190,27 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> 
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn take_over(
+    settings: &Settings,
+    storage: &Storage,
+    arguments: ImportCommand,
+) -> anyhow::Result<ExitCode> {
+    let ImportCommand::IspManager { file, tenant, dry_run, kbps, json } = arguments;
+    let app = App::new(settings, storage.db.clone())?;
+    let found = app.tenants().find_by_slug(&tenant).await;
+    let found = found.with_context(|| format!("--tenant {tenant}"))?;
+    let actor = Actor::command_line(found.id);
+    let import = Import { kbps, dry: dry_run, zone: found.tz };
+    let lines = import.isp_manager(&app, &actor, &file).await?;
+    if json {
+        say(&serde_json::to_string_pretty(&lines)?)?;
+    } else {
+        say(&lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    }
+    let refused = lines.iter().any(|line| line.outcome == Outcome::Refused);
+    Ok(if refused { ExitCode::from(FAULT) } else { ExitCode::SUCCESS })
 }
 
 #[expect(clippy::print_stderr, reason = "the fault is what the command is for")]
@@ -288,5 +339,5 @@ fn wrong_settings(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(64)
 }
 
-/// The books are not as they must be. 1 is that they could not be read.
+/// The books are not as they must be, or a row was not taken. 1 is that it could not be tried.
 const FAULT: u8 = 2;

@@ -49,6 +49,11 @@ fn login() -> Command {
                 .value_name("FILE")
                 .help("File with the password [default: asked for, or read from standard input]"),
         )
+        .arg(
+            Arg::new("code")
+                .long("code")
+                .help("Of the second factor, if there is one: good once, so it may be seen"),
+        )
 }
 
 fn of_noun(noun: &'static Noun) -> Command {
@@ -176,6 +181,7 @@ mod tests {
             "payments",
             "payouts",
             "plans",
+            "reports",
             "resellers",
             "sessions",
             "settlements",

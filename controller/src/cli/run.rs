@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 use serde_json::{Value, json};
-use shared::secret::Secret;
 
 use super::{
     CliError, body,
@@ -24,7 +23,7 @@ pub async fn run() -> Result<ExitCode, CliError> {
     if let Chosen::Login(matches) = chosen {
         return log_in(matches, out).await.map(|()| ExitCode::SUCCESS);
     }
-    let client = Client::logged_in(Login::read()?);
+    let client = Client::logged_in(Login::fresh().await?);
     match chosen {
         Chosen::Login(_) => {}
         Chosen::Logout => {
@@ -81,12 +80,14 @@ async fn log_in(matches: &ArgMatches, out: Out) -> Result<(), CliError> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let password = login::password(text("password-file").map(std::path::Path::new))?;
     let client = Client::anonymous(text("url").unwrap_or_default());
-    let body = json!({ "email": text("email"), "password": password });
+    let program = "kennet on the command line";
+    let mut body = json!({ "email": text("email"), "password": password, "program": program });
+    if let (Some(code), Value::Object(fields)) = (text("code"), &mut body) {
+        fields.insert("code".to_owned(), json!(code));
+    }
     let answer = client.post("/api/auth/login", &body).await?;
-    let token = answer.get("token").and_then(Value::as_str).ok_or(CliError::Lacks("token"))?;
-    let token = Secret::new(token.to_owned());
-    Login { server: client.server().to_owned(), token }.write()?;
-    // The token is in the file; it has no business on a screen.
+    Login::of(client.server(), &answer)?.write()?;
+    // The tokens are in the file; they have no business on a screen.
     out.one(answer.get("user").ok_or(CliError::Lacks("user"))?)
 }
 

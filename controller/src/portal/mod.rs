@@ -117,7 +117,7 @@ impl Portal {
         if let Some(seconds) = self.tries().wait(origin.ip, now) {
             return Err(PortalError::TooMany { seconds });
         }
-        let actor = Actor::portal(tenant, origin.ip, origin.request);
+        let actor = Actor::portal(tenant, origin);
         match self.tenants.find(&actor, tenant).await?.status {
             TenantStatus::Active => Ok(actor),
             TenantStatus::Suspended => Err(PortalError::UnknownTenant),

@@ -4,6 +4,8 @@
 mod cluster;
 mod command_line;
 mod demo;
+mod factors;
+mod identity;
 mod inventory;
 mod isolation;
 mod logins;

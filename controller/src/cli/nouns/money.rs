@@ -325,6 +325,101 @@ pub(super) const NOUNS: &[Noun] = &[
         }],
     },
     Noun {
+        name: "reports",
+        about: "What the books say over time",
+        actions: &[
+            Action {
+                name: "revenue",
+                about: "Revenue by month, and what a subscriber brings",
+                does: Does::ShowList(
+                    "/items",
+                    &[
+                        ("Month", "/month"),
+                        ("Revenue", "/revenue_cents"),
+                        ("Commission", "/commission_cents"),
+                        ("Excise", "/excise_cents"),
+                        ("VAT", "/vat_cents"),
+                        ("Payers", "/payers"),
+                        ("ARPU", "/arpu_cents"),
+                    ],
+                ),
+                path: "/api/reports/revenue",
+                fields: DAYS,
+            },
+            Action {
+                name: "churn",
+                about: "Subscribers who came and went, by month",
+                does: Does::ShowList(
+                    "/items",
+                    &[
+                        ("Month", "/month"),
+                        ("Began", "/began"),
+                        ("Lost", "/lost"),
+                        ("Gained", "/gained"),
+                        ("Churn bp", "/churn_bp"),
+                    ],
+                ),
+                path: "/api/reports/churn",
+                fields: DAYS,
+            },
+            Action {
+                name: "ageing",
+                about: "What is owed, by how long it is overdue",
+                does: Does::ShowList(
+                    "/items",
+                    &[
+                        ("Account", "/account_no"),
+                        ("Name", "/full_name"),
+                        ("Not due", "/not_due_cents"),
+                        ("1-30", "/days_1_to_30_cents"),
+                        ("31-60", "/days_31_to_60_cents"),
+                        ("61-90", "/days_61_to_90_cents"),
+                        ("Over 90", "/days_over_90_cents"),
+                        ("Total", "/total_cents"),
+                    ],
+                ),
+                path: "/api/reports/ageing",
+                fields: &[Field::text("on", "on", "The evening of this day [default: today's]")],
+            },
+            Action {
+                name: "tax",
+                about: "Excise and VAT by month, and what they were taken on",
+                does: Does::ShowList(
+                    "/items",
+                    &[
+                        ("Month", "/month"),
+                        ("Event", "/event"),
+                        ("Net", "/net_cents"),
+                        ("Excise", "/excise_cents"),
+                        ("VAT", "/vat_cents"),
+                    ],
+                ),
+                path: "/api/reports/tax",
+                fields: DAYS,
+            },
+            Action {
+                name: "vouchers",
+                about: "Vouchers by plan and reseller",
+                does: Does::ShowList(
+                    "/items",
+                    &[
+                        ("Plan", "/plan"),
+                        ("Reseller", "/reseller"),
+                        ("Generated", "/generated"),
+                        ("Sold", "/sold"),
+                        ("Active", "/active"),
+                        ("Exhausted", "/exhausted"),
+                        ("Expired", "/expired"),
+                        ("Void", "/void"),
+                        ("Owed", "/owed_cents"),
+                    ],
+                ),
+                path: "/api/reports/vouchers",
+                fields: &[],
+            },
+        ],
+    },
+    Noun {
         name: "audit",
         about: "Who changed what",
         actions: &[
@@ -362,4 +457,9 @@ pub(super) const NOUNS: &[Noun] = &[
             },
         ],
     },
+];
+
+const DAYS: &[Field] = &[
+    Field::text("from", "from", "First day, like 2026-01-01 [default: eleven months back]"),
+    Field::text("until", "until", "This day is not in it [default: tomorrow]"),
 ];
