@@ -37,6 +37,7 @@ use crate::{
     portal::{self, Portal},
     postgres::{Cluster, ClusterError},
     prints::{self, Prints},
+    privacy::{self, Privacy},
     reports::{self, Reports},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
@@ -51,6 +52,7 @@ use crate::{
     tickets::{self, Tickets},
     verify::{self, Verify},
     vouchers::{self, Vouchers},
+    webhooks::{self, Courier, Webhooks},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,7 @@ pub struct App {
     plans: Plans,
     portal: Portal,
     prints: Prints,
+    privacy: Privacy,
     reports: Reports,
     resellers: Resellers,
     second_factors: SecondFactors,
@@ -104,6 +107,7 @@ pub struct App {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -205,6 +209,7 @@ impl App {
             plans: Plans::new(db.clone()),
             portal,
             prints,
+            privacy: Privacy::new(db.clone()),
             reports: Reports::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             second_factors: SecondFactors::new(db.clone(), seal.clone()),
@@ -216,6 +221,7 @@ impl App {
             tickets: Tickets::new(db.clone()),
             verify: Verify::new(db.clone()),
             vouchers,
+            webhooks: Webhooks::new(db.clone(), seal.clone()),
             look_again,
             db,
             seal,
@@ -307,6 +313,8 @@ impl App {
             .merge(diagnostics::http::routes())
             .merge(reports::http::routes())
             .merge(prints::http::routes())
+            .merge(privacy::http::routes())
+            .merge(webhooks::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -348,6 +356,7 @@ shares! {
     plans: Plans,
     portal: Portal,
     prints: Prints,
+    privacy: Privacy,
     reports: Reports,
     resellers: Resellers,
     seal: Seal,
@@ -360,6 +369,7 @@ shares! {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 impl FromRef<App> for Desk {
@@ -407,6 +417,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

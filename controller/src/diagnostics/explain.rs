@@ -39,7 +39,7 @@ pub struct Diagnosis {
 
 /// The first check that fails is to blame: what comes after it cannot be right.
 pub fn explain(facts: &Facts, now: Timestamp) -> Diagnosis {
-    let online = facts.last.as_ref().is_some_and(|session| session.stopped_at.is_none());
+    let online = is_online(facts);
     let found = [
         account(facts),
         subscription(facts, now),
@@ -226,8 +226,8 @@ fn revision(facts: &Facts) -> Found {
         edge.name, edge.applied_revision, edge.desired_revision
     );
     let verdict = match (waits, behind > 0, edge.online) {
-        // An edge that is there and does not take a change.
-        (Some(_), true, true) => Verdict::Bad,
+        // An edge that is there and does not take a change: who is on-line there stays so.
+        (Some(_), true, true) if !is_online(facts) => Verdict::Bad,
         (Some(_), ..) | (None, true, _) => Verdict::Doubtful,
         (None, false, _) => Verdict::Good,
     };
@@ -255,8 +255,7 @@ fn logins(facts: &Facts) -> Found {
     let says = format!("{count} failed at {nas_name}: {reason}");
     let since = facts.last.as_ref().map(|session| session.started_at);
     let is_newer = since.is_none_or(|since| *last_at > since);
-    let is_online = facts.last.as_ref().is_some_and(|session| session.stopped_at.is_none());
-    let verdict = match (is_newer, is_online) {
+    let verdict = match (is_newer, is_online(facts)) {
         (true, false) => Verdict::Bad,
         (true, true) => Verdict::Doubtful,
         (false, _) => Verdict::Good,
@@ -301,6 +300,10 @@ fn effects(facts: &Facts) -> Found {
         _ => Verdict::Unknown,
     };
     found(name, verdict, says).at(Some(last.asked_at))
+}
+
+fn is_online(facts: &Facts) -> bool {
+    facts.last.as_ref().is_some_and(|session| session.stopped_at.is_none())
 }
 
 fn is_subscribed(facts: &Facts) -> bool {
@@ -439,6 +442,7 @@ mod tests {
         check(Some("applied"), "north has revision 4 of 5", |facts| {
             facts.edge.as_mut().unwrap().applied_revision = 4;
             facts.subscription.as_mut().unwrap().applied_rev = 1;
+            stopped(facts);
         });
         check(Some("nas"), "tower is disabled", |facts| {
             facts.nas.as_mut().unwrap().disabled = true;

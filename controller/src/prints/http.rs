@@ -98,7 +98,7 @@ impl SheetBody {
             errors.push(FieldError::new("codes", format!("expected 1 to {CODES_MAX}")));
         }
         let is_place = |text: &String| {
-            text.len() <= 100
+            text.len() <= 60
                 && text.starts_with("https://")
                 && text.bytes().all(|b| b.is_ascii_graphic())
         };

@@ -1,7 +1,7 @@
 //! An invoice on A4. Pure.
 
 use jiff::{Timestamp, tz::TimeZone};
-use qrcode::types::QrError;
+use qrcode::{EcLevel, QrCode, types::QrError};
 
 use super::{
     paper::{Font, Paper, fit, width},
@@ -106,7 +106,8 @@ pub(super) fn draw(
     // For the clerk's scanner, and for who pays at a counter.
     let (account, owed) = (&subscriber.account_no, amount(open));
     let code = format!("{} {number} {account} {currency} {owed}", tenant.slug);
-    let size = paper.qr(LEFT, y - 50, 3, &code)?;
+    let code = QrCode::with_error_correction_level(code, EcLevel::M)?;
+    let size = paper.qr(LEFT, y - 50, 2, &code);
     let beside = LEFT + size + 14;
     paper.text(beside, y - 34, 10, Font::Plain, language.pay_with());
     paper.text(beside, y - 14, 16, Font::Bold, &account.to_string());

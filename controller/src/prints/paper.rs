@@ -4,7 +4,7 @@
 //! brings along; what its encoding does not have is printed as `?`.
 
 use pdf_writer::{Content, Name, Pdf, Rect, Ref, Str, TextStr};
-use qrcode::{Color, EcLevel, QrCode, types::QrError};
+use qrcode::{Color, QrCode};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Font {
@@ -76,11 +76,10 @@ impl Paper {
     }
 
     /// In squares of `module` points, with the quiet zone left to who places it; says its size.
-    pub(super) fn qr(&mut self, x: i16, y: i16, module: i16, text: &str) -> Result<i16, QrError> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::M)?;
-        let side = i16::try_from(code.width()).map_err(|_| QrError::DataTooLong)?;
+    pub(super) fn qr(&mut self, x: i16, y: i16, module: i16, code: &QrCode) -> i16 {
+        let side = i16::try_from(code.width()).unwrap_or(i16::MAX);
         let height = self.height;
-        let Some(page) = self.pages.last_mut() else { return Ok(0) };
+        let Some(page) = self.pages.last_mut() else { return 0 };
         let (mut column, mut row) = (0, 0);
         for color in code.to_colors() {
             if color == Color::Dark {
@@ -94,7 +93,7 @@ impl Paper {
             }
         }
         page.fill_nonzero();
-        Ok(side * module)
+        side * module
     }
 
     pub(super) fn pdf(self, title: &str) -> Vec<u8> {
@@ -185,7 +184,7 @@ mod tests {
         assert_eq!(width("0000", 10), 23);
         assert_eq!(width("W", 1000), 944);
         assert_eq!(width("~", 1000), 584);
-        assert_eq!(fit("Installation of a very long line", 10, 60), "Installatio...");
+        assert_eq!(fit("Installation of a very long line", 10, 60), "Installation...");
         assert_eq!(fit("Short", 10, 60), "Short");
     }
 

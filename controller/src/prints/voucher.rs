@@ -1,7 +1,7 @@
 //! Vouchers on A4 to be cut, or one below the other on a thermal roll. Pure.
 
 use jiff::{Timestamp, tz::TimeZone};
-use qrcode::types::QrError;
+use qrcode::{EcLevel, QrCode, types::QrError};
 
 use super::{
     invoice::{amount, day, size_for},
@@ -71,17 +71,19 @@ fn a4(
         }
         let (x, y) = (MARGIN + column * WIDTH, MARGIN + row * HEIGHT);
         paper.frame(x, y, WIDTH, HEIGHT);
-        paper.text(x + 8, y + 16, 9, Font::Bold, &fit(&offer.tenant, 9, 105));
+        paper.text(x + 8, y + 16, 9, Font::Bold, &fit(&offer.tenant, 9, 100));
         let price = format!("{} {}", offer.currency, amount(offer.face));
         paper.text(x + 8, y + 30, 10, Font::Bold, &price);
-        paper.text(x + 8, y + 43, 8, Font::Plain, &fit(&offer.plan, 8, 105));
-        paper.text(x + 8, y + 54, 7, Font::Plain, &fit(&gives(offer, language), 7, 105));
+        paper.text(x + 8, y + 43, 8, Font::Plain, &fit(&offer.plan, 8, 100));
+        paper.text(x + 8, y + 54, 7, Font::Plain, &fit(&gives(offer, language), 7, 100));
         if let Some(at) = offer.redeem_by {
             let until = format!("{} {}", language.until(), day(at, zone));
-            paper.text(x + 8, y + 64, 7, Font::Plain, &fit(&until, 7, 105));
+            paper.text(x + 8, y + 64, 7, Font::Plain, &fit(&until, 7, 100));
         }
-        let qr = paper.qr(x + 119, y + 8, 2, &link(offer, voucher))?;
-        debug_assert!(qr <= 58, "the code is as large as it is thought to be");
+        // The less it corrects the larger its squares can be; it is not worn before it is used.
+        let code = QrCode::with_error_correction_level(link(offer, voucher), EcLevel::L)?;
+        let side = i16::try_from(code.width()).unwrap_or(0) * 2;
+        paper.qr(x + WIDTH - 8 - side, y + 8, 2, &code);
         let size = size_for(&voucher.code, WIDTH - 16, 15);
         paper.text(x + 8, y + 83, size, Font::Bold, &voucher.code);
         let serial = format!("{} {}", language.serial(), voucher.serial);
@@ -117,9 +119,9 @@ fn roll(
         paper.middle(middle, 50, 14, Font::Bold, &price);
         paper.middle(middle, 67, 10, Font::Plain, &fit(&offer.plan, 10, ROLL.0 - 20));
         paper.middle(middle, 81, 9, Font::Plain, &fit(&gives(offer, language), 9, ROLL.0 - 20));
-        // It is centred when its size is known, so it is drawn on a page of its own first.
-        let size = Paper::new(1, 1).qr(0, 0, 4, &link(offer, voucher))?;
-        paper.qr(middle - size / 2, 94, 4, &link(offer, voucher))?;
+        let code = QrCode::with_error_correction_level(link(offer, voucher), EcLevel::M)?;
+        let size = i16::try_from(code.width()).unwrap_or(0) * 4;
+        paper.qr(middle - size / 2, 94, 4, &code);
         let y = 94 + size + 28;
         let big = size_for(&voucher.code, ROLL.0 - 20, 20);
         paper.middle(middle, y, big, Font::Bold, &voucher.code);

@@ -111,6 +111,7 @@ struct DaysQuery {
     /// This day is not in it; none: tomorrow.
     #[param(value_type = Option<String>, format = Date)]
     until: Option<Date>,
+    #[param(inline)]
     format: Option<Format>,
 }
 
@@ -133,12 +134,14 @@ struct DayQuery {
     /// Which day's evening; none: today's.
     #[param(value_type = Option<String>, format = Date)]
     on: Option<Date>,
+    #[param(inline)]
     format: Option<Format>,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FormatQuery {
+    #[param(inline)]
     format: Option<Format>,
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command};
 
 use controller::{clock, verify::Verify};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, postgres::PgConnectOptions};
+use sqlx::AssertSqlSafe;
 
 use crate::world::{Staff, World};
 
@@ -140,7 +140,7 @@ async fn a_backup_that_was_restored_is_verified() {
         .await
         .unwrap();
     let program = |name: &str| Command::new(PathBuf::from(&bin).join(name));
-    let url = url_of(&world.options);
+    let url = world.address();
     let folder = tempfile::tempdir().unwrap();
     let dump = folder.path().join("kennet.dump");
     run(program("pg_dump").args(["--format=custom", "--file"]).arg(&dump).arg(&url));
@@ -148,7 +148,7 @@ async fn a_backup_that_was_restored_is_verified() {
     let name = format!("r{}", uuid::Uuid::now_v7().simple());
     let statement = format!("CREATE DATABASE {name}");
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&world.admin).await.unwrap();
-    let restored = url_of(&world.options.clone().database(&name));
+    let restored = world.address_of(&name);
     run(program("pg_restore").args(["--exit-on-error", "--dbname"]).arg(&restored).arg(&dump));
 
     let verify = |url: &str| {
@@ -172,13 +172,6 @@ async fn a_backup_that_was_restored_is_verified() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("kennet-controller: first: invoices: INV-1 ("), "{said}");
     assert!(said.contains("90000 cents are paid, its allocations make 0"), "{said}");
-}
-
-/// Without what only this program's driver knows.
-fn url_of(options: &PgConnectOptions) -> String {
-    let mut url = options.to_url_lossy();
-    url.set_query(None);
-    url.to_string()
 }
 
 fn run(command: &mut Command) {

@@ -11,7 +11,7 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::daemon::Life;
 use sqlx::{
-    PgPool,
+    ConnectOptions as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::net::TcpListener;
@@ -130,6 +130,29 @@ impl World {
         Self { app, db, admin, options, url, http, life, _cluster: cluster }
     }
 
+    /// Another program that listens; says where.
+    pub(crate) async fn serve(&self, router: axum::Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        self.life.spawn_short(async move {
+            axum::serve(listener, router).await.expect("it serves");
+        });
+        url
+    }
+
+    /// Its database, for programs.
+    pub(crate) fn address(&self) -> String {
+        self.address_of(self.options.get_database().expect("it has a name"))
+    }
+
+    /// Of another database in its cluster.
+    pub(crate) fn address_of(&self, database: &str) -> String {
+        let mut url = self.options.clone().database(database).to_url_lossy();
+        // What only this program's driver knows.
+        url.set_query(None);
+        url.to_string()
+    }
+
     pub(crate) async fn ask(
         &self,
         method: &str,
@@ -212,6 +235,19 @@ impl<'w> Staff<'w> {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask("GET", path, &[], None).await
+    }
+
+    /// What is no text.
+    pub(crate) async fn bytes(&self, method: &str, path: &str, body: Option<Value>) -> Vec<u8> {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = self.world.http.request(method, format!("{}{path}", self.world.url));
+        let mut request = request.header("authorization", &self.bearer);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.bytes().await.expect("a body").to_vec()
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
