@@ -10,6 +10,7 @@ use crate::{
     about::{self, About},
     audit::{self, Audit},
     broker::{self, Broker},
+    closings::{self, Closings},
     db::{self, Db},
     edges::{
         LookAgain,
@@ -21,6 +22,7 @@ use crate::{
     },
     http::{self, Guarded},
     invoices::{self, Invoices},
+    jobs::{self, Jobs},
     ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
@@ -30,6 +32,7 @@ use crate::{
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
     payouts::{self, Payouts},
+    periods::{self, Periods},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
     resellers::{self, Resellers},
@@ -67,18 +70,21 @@ pub struct App {
     about: About,
     access_points: AccessPoints,
     audit: Audit,
+    closings: Closings,
     db: Db,
     edges: Edges,
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     resellers: Resellers,
     settlements: Settlements,
@@ -155,6 +161,8 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let periods = Periods::new(db.clone(), look_again.clone());
+        let closings = Closings::new(db.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
@@ -162,12 +170,15 @@ impl App {
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invoices: Invoices::new(db.clone()),
+            jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
+            closings,
             ledger: Ledger::new(db.clone()),
             logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
+            periods,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             settlements: Settlements::new(db.clone()),
@@ -185,6 +196,14 @@ impl App {
 
     pub const fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub const fn closings(&self) -> &Closings {
+        &self.closings
+    }
+
+    pub const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -244,6 +263,9 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(periods::http::routes())
+            .merge(closings::http::routes())
+            .merge(jobs::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -268,10 +290,12 @@ shares! {
     about: About,
     access_points: AccessPoints,
     audit: Audit,
+    closings: Closings,
     db: Db,
     edges: Edges,
     nases: Nases,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
@@ -279,6 +303,7 @@ shares! {
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     resellers: Resellers,
     seal: Seal,
@@ -336,6 +361,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

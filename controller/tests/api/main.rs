@@ -1,5 +1,6 @@
 //! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
 
+mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
