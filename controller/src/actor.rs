@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shared::id::{OperatorId, ResellerId, TenantId};
 use uuid::Uuid;
 
-use crate::operators::Role;
+use crate::{logins::Origin, operators::Role};
 
 /// A member of staff in one tenant, or the command line on the controller's own machine.
 #[derive(Clone, Debug)]
@@ -25,6 +25,18 @@ impl Actor {
     pub fn command_line(tenant: TenantId) -> Self {
         let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
         Self { tenant, role, operator: None, reseller: None, ip: None, request: Uuid::now_v7() }
+    }
+
+    /// Somebody of the staff, who asks from somewhere.
+    pub const fn staff(
+        tenant: TenantId,
+        role: Role,
+        operator: OperatorId,
+        reseller: Option<ResellerId>,
+        origin: Origin,
+    ) -> Self {
+        let Origin { ip, request } = origin;
+        Self { tenant, role, operator: Some(operator), reseller, ip: Some(ip), request }
     }
 
     /// As it stands in audit rows.

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
     closings::{self, Closings},
@@ -21,6 +22,7 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invitations::{self, Invitations},
     invoices::{self, Invoices},
     jobs::{self, Jobs},
     ledger::{self, Ledger},
@@ -37,6 +39,7 @@ use crate::{
     postgres::{Cluster, ClusterError},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
+    second_factors::{self, SecondFactors},
     sessions,
     settings::{self, Database, Settings},
     settlements::{self, Settlements},
@@ -69,6 +72,7 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     closings: Closings,
     db: Db,
@@ -76,6 +80,7 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invitations: Invitations,
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
@@ -87,6 +92,7 @@ pub struct App {
     periods: Periods,
     plans: Plans,
     resellers: Resellers,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
@@ -163,17 +169,22 @@ impl App {
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
         let periods = Periods::new(db.clone(), look_again.clone());
         let closings = Closings::new(db.clone());
+        let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let invitations =
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            invitations,
             invoices: Invoices::new(db.clone()),
             jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
             closings,
             ledger: Ledger::new(db.clone()),
-            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
@@ -181,6 +192,7 @@ impl App {
             periods,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
@@ -243,6 +255,9 @@ impl App {
         Guarded::default()
             .merge(about::http::routes())
             .merge(logins::http::routes())
+            .merge(second_factors::http::routes())
+            .merge(api_tokens::http::routes())
+            .merge(invitations::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
             .merge(subscribers::http::routes())
@@ -289,11 +304,13 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     closings: Closings,
     db: Db,
     edges: Edges,
     nases: Nases,
+    invitations: Invitations,
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
@@ -307,6 +324,7 @@ shares! {
     plans: Plans,
     resellers: Resellers,
     seal: Seal,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,

@@ -10,6 +10,7 @@
 
 pub mod about;
 pub mod actor;
+pub mod api_tokens;
 pub mod app;
 pub mod audit;
 pub mod billing;
@@ -22,6 +23,7 @@ pub mod demo;
 pub mod edges;
 pub mod http;
 pub mod idempotency;
+pub mod invitations;
 pub mod invoices;
 pub mod jobs;
 pub mod ledger;
@@ -35,6 +37,7 @@ pub mod plans;
 pub mod postgres;
 pub mod resellers;
 pub mod seal;
+pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod settlements;

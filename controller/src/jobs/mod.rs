@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_round_is_neither_at_once_nor_never() {
-        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
         let clock = Clock::Given(at(0), SignedDuration::from_mins(5));
         assert_eq!(clock.next(None), at(86_400));
         assert_eq!(clock.next(Some(at(-9))), at(300));

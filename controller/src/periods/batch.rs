@@ -108,7 +108,7 @@ impl Batch {
             Err(error) => return Err(error),
         };
         let due_day = |day| billing::start_of(day, &self.zone);
-        let invoice_due = one.oldest_due.map(|day| {
+        let invoice_due = one.owes_since.map(|day| {
             // The day itself is still in time.
             due_day(day.saturating_add(Span::new().days(1)))
         });

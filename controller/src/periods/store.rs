@@ -31,7 +31,7 @@ pub(super) struct Due {
     pub(super) money_at: Option<Timestamp>,
     pub(super) wallet: Cents,
     /// Of the oldest invoice of the subscriber that is not paid.
-    pub(super) oldest_due: Option<Date>,
+    pub(super) owes_since: Option<Date>,
 }
 
 /// Money that came in is a reason to look at what it may pay for.
@@ -127,7 +127,7 @@ pub(super) async fn read(
                       AND i.state = 'finalised'
                       AND i.paid_cents + i.credited_cents
                             < i.net_cents + i.excise_cents + i.vat_cents)
-                    AS "oldest_due: jiff_sqlx::Date"
+                    AS "owes_since: jiff_sqlx::Date"
              FROM subscription AS s
              LEFT JOIN ledger_account AS w
                ON w.tenant_id = s.tenant_id AND w.code = 'wallet:' || s.subscriber_id
@@ -158,7 +158,7 @@ pub(super) async fn read(
             promised_term: time(row.promised_term),
             money_at: time(row.money_at),
             wallet: Cents::new(row.wallet),
-            oldest_due: row.oldest_due.map(jiff_sqlx::Date::to_jiff),
+            owes_since: row.owes_since.map(jiff_sqlx::Date::to_jiff),
         });
     }
     Ok(due)

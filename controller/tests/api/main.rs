@@ -4,10 +4,13 @@ mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
+mod factors;
+mod identity;
 mod inventory;
 mod isolation;
 mod logins;
 mod money;
+mod office;
 mod processes;
 mod resellers;
 mod routes;
