@@ -11,6 +11,7 @@ use crate::{
     api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
+    closings::{self, Closings},
     db::{self, Db},
     diagnostics::{self, Diagnostics},
     edges::{
@@ -24,6 +25,7 @@ use crate::{
     http::{self, Guarded},
     invitations::{self, Invitations},
     invoices::{self, Invoices},
+    jobs::{self, Jobs},
     ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
@@ -33,6 +35,7 @@ use crate::{
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
     payouts::{self, Payouts},
+    periods::{self, Periods},
     plans::{self, Plans},
     portal::{self, Portal},
     postgres::{Cluster, ClusterError},
@@ -78,6 +81,7 @@ pub struct App {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     diagnostics: Diagnostics,
     edges: Edges,
@@ -86,12 +90,14 @@ pub struct App {
     look_again: LookAgain,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     portal: Portal,
     prints: Prints,
@@ -115,6 +121,8 @@ pub struct App {
 pub struct Storage {
     pub db: Db,
     cluster: Option<Cluster>,
+    /// Another controller runs, and does what is due.
+    pub is_shared: bool,
 }
 
 impl Storage {
@@ -123,7 +131,7 @@ impl Storage {
         match &settings.database {
             Database::Yours(options) => {
                 db::migrate(options).await?;
-                Ok(Self { db: Db::open(options), cluster: None })
+                Ok(Self { db: Db::open(options), cluster: None, is_shared: false })
             }
             Database::Private(cluster) => {
                 let cluster = Cluster::open(cluster).await?;
@@ -142,7 +150,7 @@ impl Storage {
             (Err(StartError::Cluster(ClusterError::InUse(_))), Database::Private(cluster)) => {
                 let options = Cluster::join(cluster)?.database(DATABASE);
                 db::migrate(&options).await?;
-                Ok(Self { db: Db::open(&options), cluster: None })
+                Ok(Self { db: Db::open(&options), cluster: None, is_shared: true })
             }
             (result, _) => result,
         }
@@ -152,7 +160,8 @@ impl Storage {
         db::create(&cluster.options(), DATABASE).await?;
         let options = cluster.options().database(DATABASE);
         db::migrate(&options).await?;
-        Ok(Self { db: Db::open(&options), cluster: Some(cluster.clone()) })
+        let (db, cluster) = (Db::open(&options), Some(cluster.clone()));
+        Ok(Self { db, cluster, is_shared: false })
     }
 
     pub fn watch(&self, life: &Life) {
@@ -187,6 +196,8 @@ impl App {
             tenants.clone(),
             vouchers.clone(),
         );
+        let periods = Periods::new(db.clone(), look_again.clone());
+        let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
         let invitations =
             Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
@@ -200,12 +211,15 @@ impl App {
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invitations,
             invoices,
+            jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
+            closings,
             ledger: Ledger::new(db.clone()),
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
+            periods,
             plans: Plans::new(db.clone()),
             portal,
             prints,
@@ -230,6 +244,14 @@ impl App {
 
     pub const fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub const fn closings(&self) -> &Closings {
+        &self.closings
+    }
+
+    pub const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -315,6 +337,9 @@ impl App {
             .merge(prints::http::routes())
             .merge(privacy::http::routes())
             .merge(webhooks::http::routes())
+            .merge(periods::http::routes())
+            .merge(closings::http::routes())
+            .merge(jobs::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -340,12 +365,14 @@ shares! {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
@@ -353,6 +380,7 @@ shares! {
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     portal: Portal,
     prints: Prints,
@@ -418,6 +446,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
     life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
+    life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

@@ -13,12 +13,14 @@ use controller::{
     app::{self, App, Storage},
     clock, demo,
     import::{Import, Outcome},
+    jobs::Ran,
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
     verify::{Report, Verify},
     words::{Code, Email, Name, Passphrase},
 };
+use jiff::{SignedDuration, Timestamp};
 use shared::daemon::{Chain, Life, start_logging};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +54,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What is done at its time: billing, nights
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum JobsCommand {
+    /// Do what is due from one time to another, as if it were then, and end. For tests and benches:
+    /// `serve` does it by the clock
+    Run(RunJobs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunJobs {
+    #[arg(long, value_name = "TIMESTAMP")]
+    until: Timestamp,
+    /// [default: now]
+    #[arg(long, value_name = "TIMESTAMP")]
+    from: Option<Timestamp>,
+    /// The least time between two billing rounds of a tenant
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    step: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +85,8 @@ struct DemoSeed {
     email: Email,
     #[command(flatten)]
     password: PasswordFrom,
-    /// How many months of past are written into a tenant that is new; 0: none
+    /// How many months of past are written into a tenant that is new, if no controller runs beside;
+    /// 0: none
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(0..=60))]
     months: u8,
     /// How many subscribers the past has
@@ -170,6 +195,12 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> 
             storage.close().await;
             result?;
         }
+        Command::Jobs(JobsCommand::Run(arguments)) => {
+            let storage = Storage::reach(settings).await?;
+            let result = run_jobs(settings, &storage, &arguments).await;
+            storage.close().await;
+            result?;
+        }
         Command::Operator(OperatorCommand::Add(arguments)) => {
             let storage = Storage::reach(settings).await?;
             let result = add_operator(settings, &storage, arguments).await;
@@ -235,6 +266,8 @@ async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> an
     let (password, made) = arguments.password.read()?;
     let DemoSeed { seed, until, months, subscribers, .. } = arguments;
     let until = until.unwrap_or_else(|| clock::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+    // The past is billed by its own clock; a controller that runs would bill it by today's.
+    let months = if storage.is_shared { 0 } else { months };
     let scale = demo::Scale { seed, until, months, subscribers };
     let mut seeded = demo::seed(&app, arguments.email, password, &scale).await?;
     if !made {
@@ -258,14 +291,32 @@ async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> an
         let demo::SeededSubscriber { username, password, account_no, plan, .. } = who;
         format!("subscriber {username}: password {password}, account {account_no}, plan {plan}")
     }));
+    if seeded.history.is_none() && storage.is_shared {
+        lines.push("no past is written while a controller runs".to_owned());
+    }
     if let Some(written) = &seeded.history {
-        let demo::Written { subscribers, invoices, payments, vouchers_redeemed, .. } = written;
+        let demo::Written { subscribers, payments, vouchers_redeemed, .. } = written;
         lines.push(format!(
-            "the past: {subscribers} subscribers, {invoices} invoices, {payments} payments, \
+            "the past: {subscribers} subscribers, {payments} payments, \
              {vouchers_redeemed} vouchers redeemed"
         ));
     }
     say(&lines.join("\n"))
+}
+
+async fn run_jobs(
+    settings: &Settings,
+    storage: &Storage,
+    arguments: &RunJobs,
+) -> anyhow::Result<()> {
+    let app = App::new(settings, storage.db.clone())?;
+    let from = arguments.from.unwrap_or_else(clock::now);
+    let step = SignedDuration::from_secs(arguments.step.into());
+    let ran = app.jobs().run_between(from, arguments.until, step).await?;
+    let Ran { jobs, failed, looked } = ran;
+    say(&format!("{jobs} jobs, {failed} of them failed; {looked} looks at subscriptions"))?;
+    anyhow::ensure!(failed == 0, "{failed} jobs failed");
+    Ok(())
 }
 
 async fn add_operator(

@@ -16,9 +16,11 @@ use crate::{
     billing::{BasisPoints, Cents, TooMuch},
     clock,
     invoices::{InvoiceError, NewInvoice, NewLine},
+    jobs::JobError,
     operators::{NewOperator, OperatorError, Role},
     payments::{NewPayment, PaymentError, Provider},
     payouts::{End, NewPayout, PayoutError},
+    plans::Billing,
     resellers::{NewReseller, ResellerError},
     settlements::SettlementError,
     subscribers::{NewSubscriber, SubscriberChange, SubscriberError, SubscriberStatus},
@@ -32,7 +34,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Written {
     pub subscribers: u32,
-    pub invoices: u32,
+    pub installations: u32,
     pub payments: u32,
     pub vouchers_redeemed: u32,
     pub settlements: u32,
@@ -80,6 +82,10 @@ enum DeedError {
     Word(#[from] NotAWord),
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
+    #[error(transparent)]
+    Job(#[from] JobError),
+    #[error("{0} jobs failed")]
+    Failed(u64),
     #[error("somebody who is not there")]
     Nobody,
 }
@@ -113,11 +119,26 @@ pub(super) async fn write(
     let (mut today, mut nth) = (first, 0);
     for (day, deed) in story {
         nth = if day == today { nth + 1 } else { 1 };
+        if day != today {
+            bill(app, today, day).await?;
+        }
         today = day;
         let done = clock::at(moment(day, nth), book.write(&deed)).await;
         done.map_err(|error| HistoryError::of(day, &format!("{deed:?}"), error))?;
     }
+    bill(app, today, scale.until).await?;
     Ok(book.written)
+}
+
+/// What is due by itself between the mornings of two days.
+async fn bill(app: &App, from: Date, until: Date) -> Result<(), HistoryError> {
+    let step = jiff::SignedDuration::from_hours(12);
+    let ran = app.jobs().run_between(moment(from, 0), moment(until, -1), step).await;
+    match ran {
+        Ok(ran) if ran.failed == 0 => Ok(()),
+        Ok(ran) => Err(HistoryError::of(until, "billing", DeedError::Failed(ran.failed))),
+        Err(error) => Err(HistoryError::of(until, "billing", error.into())),
+    }
 }
 
 /// From eight in the morning on, two minutes apart.
@@ -182,20 +203,13 @@ impl Book<'_> {
     async fn write(&mut self, deed: &Deed) -> Result<(), DeedError> {
         match *deed {
             Deed::Join { who, plan } => self.join(who, plan).await,
-            Deed::Bill { who, plan } => {
-                let (name, price) = Self::plan(plan)?;
-                let invoice = self.invoice(self.one(who)?.id, name, price).await;
-                invoice.map(drop)
-            }
             Deed::Pay { who, plan, cash } => {
-                let (_, price) = Self::plan(plan)?;
+                let price = Self::price(plan)?;
                 self.pay(Some(self.one(who)?.id), price, cash).await.map(drop)
             }
             Deed::PayInstallation { who } => {
                 self.pay(Some(self.one(who)?.id), INSTALLATION, true).await.map(drop)
             }
-            Deed::Suspend { who } => self.change(who, Verb::Suspend, "not paid").await,
-            Deed::Resume { who } => self.change(who, Verb::Resume, "paid").await,
             Deed::Leave { who } => self.leave(who).await,
             Deed::Complain { who, about } => self.complain(who, about).await,
             Deed::Resolve { complaint } => {
@@ -255,9 +269,9 @@ impl Book<'_> {
         let new = NewSubscription {
             subscriber: made.id,
             plan_version: self.plans.get(plan + 1).ok_or(DeedError::Nobody)?.version,
-            // The invoices of this history are written by hand.
-            auto_renew: false,
-            activate: true,
+            auto_renew: true,
+            // Who pays later is on-line at once; the others when they have paid.
+            activate: super::PLANS.get(plan + 1).is_some_and(|p| p.billing == Billing::Postpaid),
         };
         let subscription = self.app.subscriptions().create(&self.owner, None, new).await?.value;
         let installation = self.invoice(made.id, "Installation", INSTALLATION).await?;
@@ -277,7 +291,7 @@ impl Book<'_> {
         let new = NewInvoice { subscriber, lines: vec![line] };
         let draft = self.app.invoices().create(&self.finance, None, new).await?.value;
         self.app.invoices().finalise(&self.finance, draft.id, None).await?;
-        self.written.invoices += 1;
+        self.written.installations += 1;
         Ok(draft.id)
     }
 
@@ -309,18 +323,12 @@ impl Book<'_> {
         Ok(made.id)
     }
 
-    async fn change(&self, who: u16, verb: Verb, why: &str) -> Result<(), DeedError> {
-        let id = self.one(who)?.subscription;
-        let why = why.parse()?;
-        let changed =
-            self.app.subscriptions().change_state(&self.owner, id, verb, Some(&why)).await;
-        Ok(changed.map(drop)?)
-    }
-
     /// The installation that was not paid is forgiven.
     async fn leave(&mut self, who: u16) -> Result<(), DeedError> {
-        self.change(who, Verb::Cancel, "moved away").await?;
         let one = self.one(who)?;
+        let (subscription, why) = (one.subscription, "moved away".parse()?);
+        let subscriptions = self.app.subscriptions();
+        subscriptions.change_state(&self.owner, subscription, Verb::Cancel, Some(&why)).await?;
         let before = self.app.subscribers().find(&self.owner, one.id).await?;
         let invoice = self.app.invoices().find(&self.finance, one.installation).await?;
         if invoice.open()? > Cents::ZERO {
@@ -404,10 +412,10 @@ impl Book<'_> {
         self.shops.get(shop).ok_or(DeedError::Nobody)
     }
 
-    /// Name and price; the first plan is for vouchers.
-    fn plan(plan: usize) -> Result<(&'static str, i64), DeedError> {
+    /// Of a month; the first plan is for vouchers.
+    fn price(plan: usize) -> Result<i64, DeedError> {
         let plan = super::PLANS.get(plan + 1).ok_or(DeedError::Nobody)?;
-        Ok((plan.name, i64::try_from(plan.price_cents).map_err(|_| TooMuch)?))
+        Ok(i64::try_from(plan.price_cents).map_err(|_| TooMuch)?)
     }
 }
 

@@ -48,11 +48,7 @@ pub(super) enum Deed {
         who: u16,
         plan: usize,
     },
-    Bill {
-        who: u16,
-        plan: usize,
-    },
-    /// Pays what one bill is, in cash or by phone.
+    /// Pays for a month, in cash or by phone; billing does the rest.
     Pay {
         who: u16,
         plan: usize,
@@ -60,12 +56,6 @@ pub(super) enum Deed {
     },
     /// Pays the installation.
     PayInstallation {
-        who: u16,
-    },
-    Suspend {
-        who: u16,
-    },
-    Resume {
         who: u16,
     },
     Leave {
@@ -153,7 +143,6 @@ fn of_one(
         if billed >= scale.until || leaves.is_some_and(|day| billed >= day) {
             break;
         }
-        story.push((billed, Deed::Bill { who, plan }));
         let turn = n * 100 + to_u64(usize::try_from(month).unwrap_or_default());
         let cash = dice.roll("cash", turn, 4) == 0;
         match dice.roll("pays", turn, 100) {
@@ -163,12 +152,10 @@ fn of_one(
             }
             // Late: off the network for a while.
             82..=93 => {
-                story.push((later(billed, 16), Deed::Suspend { who }));
                 let pays = later(billed, 17 + dice.roll("after", turn, 8));
                 story.push((pays, Deed::Pay { who, plan, cash }));
-                story.push((pays, Deed::Resume { who }));
             }
-            // Not at all, or with the next bill.
+            // Not at all.
             _ => {}
         }
         if dice.roll("complains", turn, 12) == 0 {
@@ -280,14 +267,12 @@ mod tests {
     #[test]
     fn nobody_pays_or_complains_before_they_joined() {
         let story = tell(&scale(1), 3);
-        assert!(story.len() > 1000, "{}", story.len());
+        assert!(story.len() > 600, "{}", story.len());
         let joined = |one: u16| {
             story.iter().position(|(_, deed)| matches!(deed, Deed::Join { who, .. } if *who == one))
         };
         for (n, (_, deed)) in story.iter().enumerate() {
-            if let Deed::Pay { who, .. } | Deed::Complain { who, .. } | Deed::Bill { who, .. } =
-                deed
-            {
+            if let Deed::Pay { who, .. } | Deed::Complain { who, .. } = deed {
                 assert!(joined(*who).unwrap() < n, "{deed:?}");
             }
         }

@@ -214,9 +214,10 @@ pub(super) async fn invoices(
                         IS DISTINCT FROM (l.net::bigint, l.excise::bigint, l.vat::bigint)
                  THEN format('%s-%s (%s): %s cents, its lines make %s', i.series, i.number, i.id,
                              i.total_cents, l.net + l.excise + l.vat)
-                 WHEN i.paid_cents <> coalesce(a.cents, 0)
+                 WHEN i.paid_cents <> coalesce(a.cents, 0) + coalesce(w.cents, 0)
                  THEN format('%s-%s (%s): %s cents are paid, its allocations make %s', i.series,
-                             i.number, i.id, i.paid_cents, coalesce(a.cents, 0))
+                             i.number, i.id, i.paid_cents,
+                             coalesce(a.cents, 0) + coalesce(w.cents, 0))
                  WHEN i.credited_cents <> coalesce(c.cents, 0)
                  THEN format('%s-%s (%s): %s cents are credited, its credit notes make %s',
                              i.series, i.number, i.id, i.credited_cents, coalesce(c.cents, 0))
@@ -240,6 +241,7 @@ pub(super) async fn invoices(
                  SELECT invoice_id, sum(cents) AS cents
                    FROM payment_allocation WHERE tenant_id = $1 GROUP BY invoice_id) a
                  ON a.invoice_id = i.id
+               LEFT JOIN invoice_from_wallet w ON w.tenant_id = $1 AND w.id = i.id
                LEFT JOIN (
                  SELECT invoice_id, sum(total_cents) AS cents
                    FROM credit_note WHERE tenant_id = $1 GROUP BY invoice_id) c
@@ -293,6 +295,19 @@ pub(super) async fn payments(
                    FROM payment_allocation WHERE tenant_id = $1 GROUP BY payment_id) a
                  ON a.payment_id = p.id
               WHERE p.tenant_id = $1",
+            tenant
+        ),
+        check!(
+            conn,
+            "recognitions",
+            "what is earned by time is booked",
+            "SELECT CASE WHEN r.cents > 0 AND NOT EXISTS (
+                   SELECT FROM ledger_entry e
+                    WHERE e.tenant_id = $1 AND e.kind = 'revenue.earn'
+                      AND e.source_kind = 'recognition' AND e.source_id = r.id
+                      AND e.total_cents = r.cents)
+                 THEN format('%s (%s) is not in the books', r.id, r.during) END AS fault
+               FROM recognition r WHERE r.tenant_id = $1",
             tenant
         ),
         check!(

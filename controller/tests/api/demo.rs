@@ -36,7 +36,12 @@ async fn past(world: &World, seed: u64) -> String {
     let email = "owner@demo.kennet.example".parse().unwrap();
     let seeded = demo::seed(&world.app, email, "correct horse".parse().unwrap(), &scale).await;
     let written = seeded.unwrap().history.expect("a new tenant has a past written");
-    assert!(written.invoices > 20 && written.payments > 20, "{written:?}");
+    assert!(written.payments > 20, "{written:?}");
+    // Most are issued by billing, each at its time.
+    let invoices = world.count("SELECT count(*) FROM invoice WHERE state = 'finalised'").await;
+    assert!(invoices > 20, "{invoices}");
+    let live = "SELECT count(*) FROM subscription WHERE state = 'active'";
+    assert!(world.count(live).await > 2);
     assert!(written.vouchers_redeemed > 5 && written.payouts > 2, "{written:?}");
     let reports = Verify::new(world.db.clone()).everything().await.unwrap();
     let fault = reports.iter().find_map(Report::first_fault);
@@ -48,7 +53,7 @@ async fn past(world: &World, seed: u64) -> String {
 async fn the_same_seed_writes_the_same_past() {
     let (one, other) = (World::new().await, World::new().await);
     let (first, second) = (past(&one, 7).await, past(&other, 7).await);
-    assert!(first.lines().count() > 150, "{first}");
+    assert!(first.lines().count() > 100, "{first}");
     assert_eq!(first, second);
     let third = World::new().await;
     assert_ne!(past(&third, 8).await, first);

@@ -61,7 +61,9 @@ async fn what_was_changed_around_the_program_is_named() {
     assert_eq!(said.body["intact"], true);
     for check in said.items("/checks") {
         let rows = check["rows"].as_i64().unwrap();
-        assert!(rows > 0, "nothing was looked at: {check}");
+        // Nothing was earned by time on that day.
+        let some = rows > 0 || check["name"] == "recognitions";
+        assert!(some, "nothing was looked at: {check}");
     }
 
     // Each is done by a superuser without triggers, and is not undone: a check that had nothing to
