@@ -76,24 +76,24 @@ impl Paper {
     }
 
     /// In squares of `module` points, with the quiet zone left to who places it; says its size.
-    pub(super) fn qr(&mut self, x: i16, y: i16, module: i16, code: &QrCode) -> i16 {
-        let side = i16::try_from(code.width()).unwrap_or(i16::MAX);
+    pub(super) fn qr(&mut self, x: i16, y: i16, module: i16, qr: &QrCode) -> i16 {
+        let across = i16::try_from(qr.width()).unwrap_or(i16::MAX);
         let height = self.height;
         let Some(page) = self.pages.last_mut() else { return 0 };
         let (mut column, mut row) = (0, 0);
-        for color in code.to_colors() {
+        for color in qr.to_colors() {
             if color == Color::Dark {
                 let (left, top) = (x + column * module, y + row * module);
                 let size = f32::from(module);
                 page.rect(f32::from(left), f32::from(height - top - module), size, size);
             }
             column += 1;
-            if column == side {
+            if column == across {
                 (column, row) = (0, row + 1);
             }
         }
         page.fill_nonzero();
-        side * module
+        across * module
     }
 
     pub(super) fn pdf(self, title: &str) -> Vec<u8> {

@@ -82,8 +82,8 @@ fn a4(
         }
         // The less it corrects the larger its squares can be; it is not worn before it is used.
         let code = QrCode::with_error_correction_level(link(offer, voucher), EcLevel::L)?;
-        let side = i16::try_from(code.width()).unwrap_or(0) * 2;
-        paper.qr(x + WIDTH - 8 - side, y + 8, 2, &code);
+        let across = i16::try_from(code.width()).unwrap_or(0) * 2;
+        paper.qr(x + WIDTH - 8 - across, y + 8, 2, &code);
         let size = size_for(&voucher.code, WIDTH - 16, 15);
         paper.text(x + 8, y + 83, size, Font::Bold, &voucher.code);
         let serial = format!("{} {}", language.serial(), voucher.serial);
@@ -144,15 +144,13 @@ fn link(offer: &Offer, voucher: &Printed) -> String {
 }
 
 fn gives(offer: &Offer, language: Language) -> String {
-    let valid = if offer.validity_months > 0 {
-        format!("{} {}", offer.validity_months, language.months())
-    } else {
-        match offer.validity_seconds {
-            s if s % 86_400 == 0 => format!("{} {}", s / 86_400, language.days()),
-            s if s % 3_600 == 0 => format!("{} {}", s / 3_600, language.hours()),
-            s => format!("{} {}", s / 60, language.minutes()),
-        }
+    let (count, one, many) = match (offer.validity_months, offer.validity_seconds) {
+        (months @ 1.., _) => (i64::from(months), language.month(), language.months()),
+        (_, s) if s % 86_400 == 0 => (s / 86_400, language.day(), language.days()),
+        (_, s) if s % 3_600 == 0 => (s / 3_600, language.hour(), language.hours()),
+        (_, s) => (s / 60, language.minute(), language.minutes()),
     };
+    let valid = format!("{count} {}", if count == 1 { one } else { many });
     let data = offer.data_bytes.map_or_else(
         || language.unlimited().to_owned(),
         |bytes| match bytes {
@@ -192,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_voucher_says_what_it_gives() {
-        assert_eq!(gives(&offer(), Language::English), "Valid for 1 days, 1 GB");
+        assert_eq!(gives(&offer(), Language::English), "Valid for 1 day, 1 GB");
         let offer = Offer { validity_seconds: 7200, data_bytes: None, ..offer() };
         assert_eq!(gives(&offer, Language::Swahili), "Inatumika kwa 2 saa, data bila kikomo");
     }

@@ -47,9 +47,13 @@ says! {
         "Jiunge na Wi-Fi yetu uandike nambari hii";
     valid: "Valid for", "Inatumika kwa";
     until: "Redeem by", "Itumike kabla ya";
+    month: "month", "mwezi";
     months: "months", "miezi";
+    day: "day", "siku";
     days: "days", "siku";
+    hour: "hour", "saa";
     hours: "hours", "saa";
+    minute: "minute", "dakika";
     minutes: "minutes", "dakika";
     unlimited: "no data limit", "data bila kikomo";
 }

@@ -127,6 +127,8 @@ impl Field {
         world.secret = Secret::new(names.text("edge_secret").expect("its secret").to_owned());
         let mut edge = Edge::connect(world, 1).await;
         edge.be_born(1, EpochId::from_uuid(uuid::Uuid::now_v7()), 0).await;
+        // Where the books are, for an edge that asks by being born.
+        assert_eq!(edge.acked().await, (1, Verdict::Committed));
         let mut journal = Journal::new();
         let id = |name: &str| names.text(name).expect("it was made").to_owned();
         let amina: SubscriberId = id("amina").parse().expect("an id");
