@@ -8,9 +8,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
+    closings::{self, Closings},
     db::{self, Db},
+    diagnostics::{self, Diagnostics},
     edges::{
         LookAgain,
         desired::{self, Desk},
@@ -20,7 +23,9 @@ use crate::{
         presence::Secrets,
     },
     http::{self, Guarded},
+    invitations::{self, Invitations},
     invoices::{self, Invoices},
+    jobs::{self, Jobs},
     ledger::{self, Ledger},
     logins::{self, Logins},
     network::{
@@ -30,10 +35,16 @@ use crate::{
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
     payouts::{self, Payouts},
+    periods::{self, Periods},
     plans::{self, Plans},
+    portal::{self, Portal},
     postgres::{Cluster, ClusterError},
+    prints::{self, Prints},
+    privacy::{self, Privacy},
+    reports::{self, Reports},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
+    second_factors::{self, SecondFactors},
     sessions,
     settings::{self, Database, Settings},
     settlements::{self, Settlements},
@@ -42,7 +53,9 @@ use crate::{
     taxes::{self, Taxes},
     tenants::{self, Tenants},
     tickets::{self, Tickets},
+    verify::{self, Verify},
     vouchers::{self, Vouchers},
+    webhooks::{self, Courier, Webhooks},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -66,28 +79,41 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
+    diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
+    portal: Portal,
+    prints: Prints,
+    privacy: Privacy,
+    reports: Reports,
     resellers: Resellers,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -95,6 +121,8 @@ pub struct App {
 pub struct Storage {
     pub db: Db,
     cluster: Option<Cluster>,
+    /// Another controller runs, and does what is due.
+    pub is_shared: bool,
 }
 
 impl Storage {
@@ -103,7 +131,7 @@ impl Storage {
         match &settings.database {
             Database::Yours(options) => {
                 db::migrate(options).await?;
-                Ok(Self { db: Db::open(options), cluster: None })
+                Ok(Self { db: Db::open(options), cluster: None, is_shared: false })
             }
             Database::Private(cluster) => {
                 let cluster = Cluster::open(cluster).await?;
@@ -122,7 +150,7 @@ impl Storage {
             (Err(StartError::Cluster(ClusterError::InUse(_))), Database::Private(cluster)) => {
                 let options = Cluster::join(cluster)?.database(DATABASE);
                 db::migrate(&options).await?;
-                Ok(Self { db: Db::open(&options), cluster: None })
+                Ok(Self { db: Db::open(&options), cluster: None, is_shared: true })
             }
             (result, _) => result,
         }
@@ -132,7 +160,8 @@ impl Storage {
         db::create(&cluster.options(), DATABASE).await?;
         let options = cluster.options().database(DATABASE);
         db::migrate(&options).await?;
-        Ok(Self { db: Db::open(&options), cluster: Some(cluster.clone()) })
+        let (db, cluster) = (Db::open(&options), Some(cluster.clone()));
+        Ok(Self { db, cluster, is_shared: false })
     }
 
     pub fn watch(&self, life: &Life) {
@@ -155,28 +184,58 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let subscribers = Subscribers::new(db.clone(), seal.clone(), look_again.clone());
+        let tenants = Tenants::new(db.clone());
+        let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
+        let portal = Portal::new(tenants.clone(), subscribers.clone(), vouchers.clone());
+        let invoices = Invoices::new(db.clone());
+        let prints = Prints::new(
+            db.clone(),
+            invoices.clone(),
+            subscribers.clone(),
+            tenants.clone(),
+            vouchers.clone(),
+        );
+        let periods = Periods::new(db.clone(), look_again.clone());
+        let closings = Closings::new(db.clone());
+        let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let invitations =
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
+            diagnostics: Diagnostics::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
-            invoices: Invoices::new(db.clone()),
+            invitations,
+            invoices,
+            jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
+            closings,
             ledger: Ledger::new(db.clone()),
-            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
+            periods,
             plans: Plans::new(db.clone()),
+            portal,
+            prints,
+            privacy: Privacy::new(db.clone()),
+            reports: Reports::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
-            subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
+            subscribers,
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             taxes: Taxes::new(db.clone()),
-            tenants: Tenants::new(db.clone()),
+            tenants,
             tickets: Tickets::new(db.clone()),
-            vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
+            verify: Verify::new(db.clone()),
+            vouchers,
+            webhooks: Webhooks::new(db.clone(), seal.clone()),
             look_again,
             db,
             seal,
@@ -185,6 +244,14 @@ impl App {
 
     pub const fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub const fn closings(&self) -> &Closings {
+        &self.closings
+    }
+
+    pub const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -215,6 +282,22 @@ impl App {
         &self.payments
     }
 
+    pub const fn payouts(&self) -> &Payouts {
+        &self.payouts
+    }
+
+    pub const fn resellers(&self) -> &Resellers {
+        &self.resellers
+    }
+
+    pub const fn settlements(&self) -> &Settlements {
+        &self.settlements
+    }
+
+    pub const fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
     pub const fn vouchers(&self) -> &Vouchers {
         &self.vouchers
     }
@@ -224,6 +307,9 @@ impl App {
         Guarded::default()
             .merge(about::http::routes())
             .merge(logins::http::routes())
+            .merge(second_factors::http::routes())
+            .merge(api_tokens::http::routes())
+            .merge(invitations::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
             .merge(subscribers::http::routes())
@@ -244,6 +330,16 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(verify::http::routes())
+            .merge(portal::http::routes())
+            .merge(diagnostics::http::routes())
+            .merge(reports::http::routes())
+            .merge(prints::http::routes())
+            .merge(privacy::http::routes())
+            .merge(webhooks::http::routes())
+            .merge(periods::http::routes())
+            .merge(closings::http::routes())
+            .merge(jobs::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -267,11 +363,16 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
+    diagnostics: Diagnostics,
     edges: Edges,
     nases: Nases,
+    invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
@@ -279,16 +380,24 @@ shares! {
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
+    portal: Portal,
+    prints: Prints,
+    privacy: Privacy,
+    reports: Reports,
     resellers: Resellers,
     seal: Seal,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 impl FromRef<App> for Desk {
@@ -336,6 +445,8 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
+    life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

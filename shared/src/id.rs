@@ -31,6 +31,7 @@ macro_rules! kinds {
 // The registry: alphabetical, append only; a tag is never used for anything else.
 kinds! {
     AccessPointId = AccessPointKind("ap"),
+    ApiTokenId = ApiTokenKind("tok"),
     AuditId = AuditKind("aud"),
     BatchId = BatchKind("vb"),
     CommandId = CommandKind("cmd"),
@@ -39,7 +40,9 @@ kinds! {
     EntitlementId = EntitlementKind("ent"),
     EntryId = EntryKind("le"),
     EpochId = EpochKind("epoch"),
+    InvitationId = InvitationKind("ivt"),
     InvoiceId = InvoiceKind("inv"),
+    LoginId = LoginKind("lgn"),
     NasId = NasKind("nas"),
     OperatorId = OperatorKind("op"),
     PaymentId = PaymentKind("pay"),
@@ -55,6 +58,7 @@ kinds! {
     TicketId = TicketKind("tkt"),
     TicketNoteId = TicketNoteKind("tkn"),
     VoucherId = VoucherKind("vou"),
+    WebhookId = WebhookKind("wh"),
 }
 
 impl<K> Id<K> {

@@ -1,17 +1,26 @@
 //! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
 
+mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
+mod demo;
+mod factors;
+mod identity;
+mod import;
 mod inventory;
 mod isolation;
 mod logins;
 mod money;
+mod office;
 mod processes;
+mod reports;
 mod resellers;
 mod routes;
 mod subscribers;
 mod subscriptions;
 mod tickets;
+mod verify;
 mod vouchers;
+mod webhooks;
 mod world;

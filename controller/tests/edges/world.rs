@@ -96,6 +96,10 @@ impl Running {
 
 impl World {
     pub(crate) async fn new(kind: Kind) -> Self {
+        Self::with(kind, |_| {}).await
+    }
+
+    pub(crate) async fn with(kind: Kind, change: impl FnOnce(&mut Flags)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = tokio::task::spawn_blocking(Shared::get).await.expect("it does not panic");
         let folder = cluster.make_folder();
@@ -113,7 +117,8 @@ impl World {
         let db = Db::open(&options);
 
         let data_dir = folder.to_str().expect("a path in UTF-8").to_owned();
-        let flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        let mut flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        change(&mut flags);
         let settings = Settings::read(&flags).expect("settings");
         let app = App::new(&settings, db.clone()).expect("an app");
         let seal = Seal::from_ref(&app);
@@ -288,9 +293,12 @@ impl World {
         .await
         .expect("an operator");
         sqlx::query(
-            "INSERT INTO operator_session (tenant_id, token_hash, operator_id, created_at, \
-                                           expires_at) \
-             VALUES ($1, $2, $3, now(), now() + interval '1 hour')",
+            "WITH l AS (INSERT INTO login (tenant_id, id, operator_id, created_at, used_at, \
+                                           ends_at, program) \
+               VALUES ($1, $3, $3, now(), now(), now() + interval '1 hour', '')) \
+             INSERT INTO operator_session (tenant_id, token_hash, operator_id, login_id, \
+                                           created_at, expires_at) \
+             VALUES ($1, $2, $3, $3, now(), now() + interval '1 hour')",
         )
         .bind(tenant)
         .bind(token::hash(&token).as_slice())
