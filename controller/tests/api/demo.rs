@@ -33,9 +33,11 @@ const SEEN: &str = "SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 
 async fn past(world: &World, seed: u64) -> String {
     let scale = Scale { seed, until: date(2026, 11, 28), months: 2, subscribers: 6 };
-    let email = "owner@demo.kennet.example".parse().unwrap();
-    let seeded = demo::seed(&world.app, email, "correct horse".parse().unwrap(), &scale).await;
-    let written = seeded.unwrap().history.expect("a new tenant has a past written");
+    let email = "owner@demo.kennet.example".parse().expect("an address");
+    let seeded =
+        demo::seed(&world.app, email, "correct horse".parse().expect("a password"), &scale).await;
+    let written =
+        seeded.expect("there was no such tenant").history.expect("a new tenant has a past written");
     assert!(written.payments > 8, "{written:?}");
     // Most are issued by billing, each at its time.
     let invoices = world.count("SELECT count(*) FROM invoice WHERE state = 'finalised'").await;
@@ -43,10 +45,10 @@ async fn past(world: &World, seed: u64) -> String {
     let live = "SELECT count(*) FROM subscription WHERE state = 'active'";
     assert!(world.count(live).await > 2);
     assert!(written.vouchers_redeemed > 2 && written.payouts > 2, "{written:?}");
-    let reports = Verify::new(world.db.clone()).everything().await.unwrap();
+    let reports = Verify::new(world.db.clone()).everything().await.expect("the books are read");
     let fault = reports.iter().find_map(Report::first_fault);
-    assert!(fault.is_none(), "{}", fault.unwrap());
-    sqlx::query_scalar(SEEN).fetch_one(&world.admin).await.unwrap()
+    assert!(fault.is_none(), "{}", fault.expect("there is one"));
+    sqlx::query_scalar(SEEN).fetch_one(&world.admin).await.expect("a row")
 }
 
 #[tokio::test]

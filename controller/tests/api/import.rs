@@ -8,7 +8,7 @@ use crate::world::World;
 
 /// As the old program may have made it.
 fn old_file(path: &Path) {
-    let sqlite = rusqlite::Connection::open(path).unwrap();
+    let sqlite = rusqlite::Connection::open(path).expect("a new file");
     sqlite
         .execute_batch(
             "CREATE TABLE clients (id INTEGER PRIMARY KEY, name TEXT, phone TEXT, email TEXT,
@@ -37,7 +37,7 @@ fn old_file(path: &Path) {
                                    description TEXT, status TEXT, created_at TEXT);
              INSERT INTO tickets VALUES (1, 1, 'Slow', 'In the evening', 'open', '2025-03-01');",
         )
-        .unwrap();
+        .expect("sound SQL");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,22 +28,22 @@ impl Program {
     }
 
     fn answers(&self, answers: &[u16]) {
-        self.answers.lock().unwrap().extend(answers);
+        self.answers.lock().expect("nobody failed with it").extend(answers);
     }
 
     fn last(&self) -> (HeaderMap, String) {
-        self.heard.lock().unwrap().last().cloned().expect("something came")
+        self.heard.lock().expect("nobody failed with it").last().cloned().expect("something came")
     }
 
     fn count(&self) -> usize {
-        self.heard.lock().unwrap().len()
+        self.heard.lock().expect("nobody failed with it").len()
     }
 }
 
 async fn hear(State(program): State<Program>, headers: HeaderMap, body: String) -> StatusCode {
-    program.heard.lock().unwrap().push((headers, body));
-    let answer = program.answers.lock().unwrap().pop_front().unwrap_or(200);
-    StatusCode::from_u16(answer).unwrap()
+    program.heard.lock().expect("nobody failed with it").push((headers, body));
+    let answer = program.answers.lock().expect("nobody failed with it").pop_front().unwrap_or(200);
+    StatusCode::from_u16(answer).expect("a status")
 }
 
 #[tokio::test]
@@ -79,12 +79,13 @@ async fn what_was_changed_is_told_signed_and_until_it_is_taken() {
         (&json!("subscriber.create"), &json!(amina))
     );
     assert_eq!(told["after"]["username"], "amina");
-    assert_eq!(headers["kennet-delivery"], told["id"].as_str().unwrap());
+    assert_eq!(headers["kennet-delivery"], told["id"].as_str().expect("an id"));
     let seconds = now.as_second();
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("of any length");
     mac.update(format!("{seconds}.{body}").as_bytes());
-    let hex: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(headers["kennet-signature"], format!("t={seconds},v1={hex}"));
+    let hex: Vec<String> =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(headers["kennet-signature"], format!("t={seconds},v1={}", hex.concat()));
 
     // Refused once, then taken; not before its pause is over, and not twice.
     program.answers(&[503]);
