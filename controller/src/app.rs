@@ -24,6 +24,7 @@ use crate::{
     invitations::{self, Invitations},
     invoices::{self, Invoices},
     ledger::{self, Ledger},
+    live::{self, Watching},
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
@@ -94,6 +95,7 @@ pub struct App {
     tenants: Tenants,
     tickets: Tickets,
     vouchers: Vouchers,
+    watching: Watching,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -189,6 +191,7 @@ impl App {
             tenants: Tenants::new(db.clone()),
             tickets: Tickets::new(db.clone()),
             vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
+            watching: Watching::new(db.clone()),
             look_again,
             db,
             seal,
@@ -259,6 +262,7 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(live::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -307,6 +311,7 @@ shares! {
     tenants: Tenants,
     tickets: Tickets,
     vouchers: Vouchers,
+    watching: Watching,
 }
 
 impl FromRef<App> for Desk {

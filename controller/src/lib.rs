@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod invitations;
 pub mod invoices;
 pub mod ledger;
+pub mod live;
 pub mod logins;
 pub mod network;
 pub mod operators;

@@ -4,9 +4,11 @@
 mod cluster;
 mod command_line;
 mod factors;
+mod grants;
 mod identity;
 mod inventory;
 mod isolation;
+mod live;
 mod logins;
 mod money;
 mod processes;
