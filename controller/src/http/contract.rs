@@ -75,6 +75,8 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, whole: &V
             "The same request with the same key makes nothing new.",
         );
         answers.push((400, vec!["bad-idempotency-key"]));
+        // What the same request made may have been removed.
+        answers.push((404, vec!["not-found"]));
         answers.push((422, vec!["idempotency-key-reused"]));
     }
     if versioned {

@@ -53,7 +53,10 @@ fn build(schema: &Value, whole: &Value, who: For, depth: u8) -> Value {
             Value::Array(item.into_iter().filter(|item| !item.is_null()).collect())
         }
         "string" => json!(text(schema)),
-        "integer" | "number" => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        "integer" | "number" => {
+            let least = schema.get("minimum").and_then(Value::as_i64);
+            json!(least.unwrap_or_default().max(1))
+        }
         "boolean" => json!(false),
         _ => Value::Null,
     }

@@ -108,7 +108,7 @@ impl Known {
         self.0.values().flatten()
     }
 
-    fn put_into(&self, value: &Value) -> Value {
+    pub(super) fn put_into(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
                 let mine = tag_of(text).and_then(|tag| self.0.get(tag)?.first());

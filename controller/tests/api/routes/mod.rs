@@ -131,6 +131,28 @@ async fn the_document_has_an_example_of_every_body() {
     assert!(lacking.is_empty(), "{lacking:#?}");
 }
 
+#[tokio::test]
+async fn every_update_wants_the_version_that_was_seen() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let all = asked::operations(&world).await;
+    let (known, places) = asked::fill(&world, &owner, &all, 1).await;
+    let mut checked = 0;
+    for operation in all.iter().filter(|operation| operation.method == "PATCH") {
+        let id = |before: &str| places.get(before).cloned().unwrap_or_default();
+        let path = operation.paths(&id).remove(0);
+        let body = operation.body(&known);
+        let without = owner.ask("PATCH", &path, &[], body.clone()).await;
+        without.problem(428, "if-match-needed");
+        let weak = owner.ask("PATCH", &path, &[("if-match", "W/\"1\"")], body.clone()).await;
+        weak.problem(400, "bad-if-match");
+        let stale = owner.ask("PATCH", &path, &[("if-match", "\"99\"")], body).await;
+        stale.problem(412, "stale");
+        checked += 1;
+    }
+    assert!(checked > 8, "{checked}");
+}
+
 /// A program can rely on the types that the document lists: there are no others.
 #[tokio::test]
 async fn every_type_of_problem_is_in_the_document() {
