@@ -11,6 +11,7 @@ use crate::{
     api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
+    closings::{self, Closings},
     db::{self, Db},
     edges::{
         LookAgain,
@@ -23,6 +24,7 @@ use crate::{
     http::{self, Guarded},
     invitations::{self, Invitations},
     invoices::{self, Invoices},
+    jobs::{self, Jobs},
     ledger::{self, Ledger},
     live::{self, Watching},
     logins::{self, Logins},
@@ -33,6 +35,7 @@ use crate::{
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
     payouts::{self, Payouts},
+    periods::{self, Periods},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
     resellers::{self, Resellers},
@@ -72,6 +75,7 @@ pub struct App {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     edges: Edges,
     nases: Nases,
@@ -79,12 +83,14 @@ pub struct App {
     look_again: LookAgain,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     resellers: Resellers,
     second_factors: SecondFactors,
@@ -163,6 +169,8 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let periods = Periods::new(db.clone(), look_again.clone());
+        let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
         let invitations =
             Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
@@ -175,12 +183,15 @@ impl App {
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invitations,
             invoices: Invoices::new(db.clone()),
+            jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
+            closings,
             ledger: Ledger::new(db.clone()),
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
+            periods,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             second_factors: SecondFactors::new(db.clone(), seal.clone()),
@@ -200,6 +211,14 @@ impl App {
 
     pub const fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub const fn closings(&self) -> &Closings {
+        &self.closings
+    }
+
+    pub const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -262,6 +281,9 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(periods::http::routes())
+            .merge(closings::http::routes())
+            .merge(jobs::http::routes())
             .merge(live::http::routes())
     }
 
@@ -288,11 +310,13 @@ shares! {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     edges: Edges,
     nases: Nases,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
@@ -300,6 +324,7 @@ shares! {
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     resellers: Resellers,
     seal: Seal,
@@ -359,6 +384,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

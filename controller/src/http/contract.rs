@@ -45,7 +45,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, whole: &V
     let in_query = operation.get("parameters").and_then(Value::as_array).is_some_and(|all| {
         all.iter().any(|one| one.get("in").and_then(Value::as_str) == Some("query"))
     });
-    let repeatable = method == "post" && answers_201 && staff;
+    let repeatable = method == "post" && answers_201 && staff && !ONCE.contains(&path);
 
     let mut answers = Vec::new();
     if staff {
@@ -207,6 +207,8 @@ fn object<'v>(value: &'v mut Value, pointer: &str) -> Option<&'v mut Map<String,
     value.pointer_mut(pointer)?.as_object_mut()
 }
 
+/// A second time is refused, with a key or without.
+const ONCE: [&str; 1] = ["/api/finance/closings"];
 const PROBLEM: &str = "application/problem+json";
 /// Beside the description, for programs.
 const KINDS: &str = "x-problem-types";

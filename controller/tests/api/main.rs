@@ -1,5 +1,6 @@
 //! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
 
+mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
@@ -11,6 +12,7 @@ mod isolation;
 mod live;
 mod logins;
 mod money;
+mod office;
 mod processes;
 mod resellers;
 mod routes;
