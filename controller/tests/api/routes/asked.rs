@@ -153,7 +153,7 @@ pub(crate) async fn fill(
             let headers = [("idempotency-key", key.as_str())];
             let body = operation.body(&known);
             let before = audited(world).await;
-            let asks = (0..copies).map(|_| owner.ask("POST", &path, &headers, body.clone()));
+            let asks = (0..copies).map(|_| patient(owner, &path, &headers, body.clone()));
             let mut replies = join_all(asks).await;
             let reply = replies.pop().expect("at least one");
             for other in replies {
@@ -178,6 +178,25 @@ pub(crate) async fn fill(
     assert!(invalid.is_empty(), "documented examples do not fit: {invalid:#?}");
     let places = places(owner, all, &known).await;
     (known, places)
+}
+
+/// Sends again when the controller says that it is busy, as its clients are told to.
+async fn patient(
+    owner: &Staff<'_>,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Reply {
+    let mut left = 20;
+    loop {
+        let reply = owner.ask("POST", path, headers, body.clone()).await;
+        if reply.status != 503 || left == 0 {
+            return reply;
+        }
+        assert_eq!(reply.header("retry-after"), "1");
+        left -= 1;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
 }
 
 /// How often what was done, by all.
