@@ -49,9 +49,11 @@ pub enum LiveError {
 #[derive(Clone, Debug)]
 pub struct Watching {
     db: Db,
-    seen: Arc<Mutex<HashMap<(TenantId, &'static str), Arc<Seen>>>>,
+    seen: Arc<Mutex<SeenByTopic>>,
     places: Arc<Semaphore>,
 }
+
+type SeenByTopic = HashMap<(TenantId, &'static str), Arc<Seen>>;
 
 /// A topic of a tenant, as it was read last.
 #[derive(Debug, Default)]
