@@ -101,6 +101,7 @@ fn complete_operation(path: &str, method: &str, operation: &mut Value, whole: &V
     for (status, kinds) in answers {
         add_problem(operation, status, &kinds);
     }
+    say_csv(operation);
     finish_answers(operation, whole);
     if let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema") {
         let example = example::of(schema, whole, example::For::Request);
@@ -147,6 +148,18 @@ fn add_problem(operation: &mut Value, status: u16, kinds: &[&str]) {
         if !listed.iter().any(|known| known == kind) {
             listed.push(json!(kind));
         }
+    }
+}
+
+/// Who may say `format` may have rows of text, too.
+fn say_csv(operation: &mut Value) {
+    let parameters = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
+    let mut names = parameters.filter_map(|one| one.get("name").and_then(Value::as_str));
+    if !names.any(|name| name == "format") {
+        return;
+    }
+    if let Some(content) = object(operation, "/responses/200/content") {
+        content.entry("text/csv").or_insert_with(|| json!({ "schema": { "type": "string" } }));
     }
 }
 
