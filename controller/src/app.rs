@@ -27,6 +27,7 @@ use crate::{
     invoices::{self, Invoices},
     jobs::{self, Jobs},
     ledger::{self, Ledger},
+    live::{self, Watching},
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
@@ -113,6 +114,7 @@ pub struct App {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    watching: Watching,
     webhooks: Webhooks,
 }
 
@@ -235,6 +237,7 @@ impl App {
             tickets: Tickets::new(db.clone()),
             verify: Verify::new(db.clone()),
             vouchers,
+            watching: Watching::new(db.clone()),
             webhooks: Webhooks::new(db.clone(), seal.clone()),
             look_again,
             db,
@@ -340,6 +343,7 @@ impl App {
             .merge(periods::http::routes())
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
+            .merge(live::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -397,6 +401,7 @@ shares! {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    watching: Watching,
     webhooks: Webhooks,
 }
 

@@ -29,6 +29,7 @@ pub mod invitations;
 pub mod invoices;
 pub mod jobs;
 pub mod ledger;
+pub mod live;
 pub mod logins;
 pub mod network;
 pub mod operators;

@@ -11,9 +11,15 @@ use utoipa::ToSchema;
 pub struct NotAWord(pub &'static str);
 
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident = $expected:literal, $fits:expr;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $expected:literal $(like $example:literal)? $(matching $pattern:literal)?,
+            $fits:expr;
+    )*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        $(#[schema(example = $example)])?
+        $(#[schema(pattern = $pattern)])?
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -48,21 +54,21 @@ macro_rules! words {
 
 words! {
     /// A name for people: of a person, a plan, a site.
-    Name = "1 to 100 characters, without line breaks or spaces at its ends",
+    Name = "1 to 100 characters, without line breaks or spaces at its ends" like "Amina Wanjiru" matching r"^\S(.{0,98}\S)?$",
         |text| is_line(text, 100);
     /// A login of a subscriber, as a RADIUS User-Name.
-    Username = "1 to 64 letters, digits or any of . _ - @ + :", |text| {
+    Username = "1 to 64 letters, digits or any of . _ - @ + :" like "amina" matching r"^[A-Za-z0-9._@+:-]{1,64}$", |text| {
         (1..=64).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@+:".contains(&byte))
     };
     /// A short name in URLs: of a tenant, a plan.
-    Code = "2 to 41 lower-case letters, digits or hyphens, a letter or digit first", |text| {
+    Code = "2 to 41 lower-case letters, digits or hyphens, a letter or digit first" like "home-10" matching r"^[a-z0-9][a-z0-9-]{1,40}$", |text| {
         (2..=41).contains(&text.len())
             && !text.starts_with('-')
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     /// An e-mail address, in lower case.
-    Email = "an e-mail address in lower case like amina@example.com", |text| {
+    Email = "an e-mail address in lower case like amina@example.com" like "amina@example.com", |text| {
         text.len() <= 254
             && !text.chars().any(|c| c.is_whitespace() || c.is_control() || c.is_uppercase())
             && text.split_once('@').is_some_and(|(name, host)| {
@@ -70,52 +76,52 @@ words! {
             })
     };
     /// A mobile number as M-Pesa writes it.
-    Msisdn = "a Kenyan mobile number like 254712345678", |text| {
+    Msisdn = "a Kenyan mobile number like 254712345678" like "254712345678" matching r"^254[17][0-9]{8}$", |text| {
         text.len() == 12
             && (text.starts_with("2547") || text.starts_with("2541"))
             && text.bytes().all(|byte| byte.is_ascii_digit())
     };
     /// An ISO 4217 code.
-    Currency = "three capital letters like KES",
+    Currency = "three capital letters like KES" like "KES" matching r"^[A-Z]{3}$",
         |text| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
     /// An IANA time zone.
-    TimeZone = "a time zone like Africa/Nairobi",
+    TimeZone = "a time zone like Africa/Nairobi" like "Africa/Nairobi",
         |text| jiff::tz::TimeZone::get(text).is_ok();
     /// What something is called at a NAS: a filter, a pool, a policy.
-    NasWord = "1 to 200 octets, without line breaks or spaces at its ends",
+    NasWord = "1 to 200 octets, without line breaks or spaces at its ends" like "gold" matching r"^\S(.{0,98}\S)?$",
         |text| text.len() <= 200 && is_line(text, 200);
     /// An attribute of a RADIUS reply.
-    Pair = "an attribute like `Filter-Id = gold`, of at most 300 characters", |text| {
+    Pair = "an attribute like `Filter-Id = gold`, of at most 300 characters" like "Filter-Id = gold", |text| {
         is_line(text, 300)
             && text.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty())
     };
     /// What stands behind the @ of a login.
-    Realm = "a realm like wisp.example, without spaces, @ and \\", |text| {
+    Realm = "a realm like wisp.example, without spaces, @ and \\" like "wisp.example" matching r"^[^\s@\\]{1,253}$", |text| {
         is_line(text, 253) && !text.contains(|c: char| c.is_whitespace() || c == '@' || c == '\\')
     };
     /// A name in a certificate.
-    DnsName = "a name like nas1.wisp.example", |text| {
+    DnsName = "a name like nas1.wisp.example" like "nas1.wisp.example" matching r"^[A-Za-z0-9._*-]{1,253}$", |text| {
         (1..=253).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_*".contains(&byte))
     };
     /// What a provider calls a payment.
-    Receipt = "1 to 64 letters, digits or any of . _ - /", |text| {
+    Receipt = "1 to 64 letters, digits or any of . _ - /" like "TK60708BHZ" matching r"^[A-Za-z0-9._/-]{1,64}$", |text| {
         (1..=64).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
     };
     /// Where money comes in: a paybill, a till, an account.
-    Shortcode = "1 to 40 letters, digits or any of . _ -", |text| {
+    Shortcode = "1 to 40 letters, digits or any of . _ -" like "600000" matching r"^[A-Za-z0-9._-]{1,40}$", |text| {
         (1..=40).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     /// Some lines that somebody wrote.
-    Text = "1 to 4000 characters, and not only spaces", |text| {
+    Text = "1 to 4000 characters, and not only spaces" like "Since this morning.", |text| {
         (1..=4000).contains(&text.chars().count())
             && !text.trim().is_empty()
             && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
     };
     /// A remark of one line, also empty.
-    Note = "at most 200 characters, without line breaks",
+    Note = "at most 200 characters, without line breaks" like "by phone",
         |text| text.is_empty() || is_line(text, 200);
 }
 
@@ -153,12 +159,9 @@ fn is_line(text: &str, max: usize) -> bool {
 
 /// An enum whose values are texts in the database, in bodies and on screens.
 macro_rules! choices {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize,
-            utoipa::ToSchema,
-        )]
+    ($(#[doc = $doc:literal])* $name:ident { $($variant:ident = $text:literal,)* }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $(#[serde(rename = $text)] $variant,)*
         }
@@ -170,6 +173,19 @@ macro_rules! choices {
                 }
             }
         }
+
+        // The derive does not see texts that a macro has passed on.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::Type::String)
+                    .description(Some(concat!($($doc,)*).trim()))
+                    .enum_values(Some([$($text,)*]))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl std::str::FromStr for $name {
             type Err = $crate::words::NotAWord;

@@ -25,7 +25,10 @@ macro_rules! kinds {
             const TAG: &'static str = $tag;
         }
         pub type $alias = Id<$kind>;
-    )*};
+    )*
+        /// Every kind, as its id is called, and its tag.
+        pub const KINDS: &[(&str, &str)] = &[$((stringify!($alias), $kind::TAG),)*];
+    };
 }
 
 // The registry: alphabetical, append only; a tag is never used for anything else.

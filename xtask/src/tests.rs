@@ -28,7 +28,9 @@ pub fn run(guests: bool) -> Result<()> {
         // Tests that start our programs take them from here instead of asking cargo again.
         let binaries = workspace::target().join("debug");
         report.run(name, || {
-            workspace::run(workspace::cargo().args(*arguments).env("KENNET_BIN_DIR", binaries))
+            let mut cargo = workspace::cargo();
+            cargo.args(*arguments).env("KENNET_BIN_DIR", binaries);
+            workspace::run(cargo.env("KENNET_SCHEMATHESIS", setup::schemathesis()))
         });
     }
     println!("\n=== fuzz: the RADIUS codec");

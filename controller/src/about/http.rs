@@ -51,7 +51,8 @@ async fn metrics(State(about): State<About>) -> Response {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/api/openapi.json", tag = "about", responses((status = 200)))]
+#[utoipa::path(get, path = "/api/openapi.json", tag = "about",
+    responses((status = 200, content_type = "application/json", body = Object)))]
 async fn openapi(State(about): State<About>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (kind, about.openapi.to_string()).into_response()
@@ -59,7 +60,7 @@ async fn openapi(State(about): State<About>) -> Response {
 
 /// What there is and how it is used, as Markdown.
 #[utoipa::path(get, path = "/downloads/KenNet-Platform-Documentation.md", tag = "about",
-    responses((status = 200, body = String)))]
+    responses((status = 200, content_type = "text/markdown", body = String)))]
 async fn documentation() -> Response {
     markdown("attachment; filename=\"KenNet-Platform-Documentation.md\"", DOCUMENTATION)
 }

@@ -11,7 +11,11 @@ use utoipa::openapi::{
 };
 
 pub use self::metrics::Metrics;
-use crate::{db::Db, edges::link::Link, http::Guarded};
+use crate::{
+    db::Db,
+    edges::link::Link,
+    http::{Guarded, complete},
+};
 
 /// What these routes need from the rest of the program.
 #[derive(Clone, Debug)]
@@ -30,7 +34,9 @@ impl About {
     {
         let (_router, api) = routes.split(head());
         // It is made of what the program itself has put together.
-        let openapi = api.to_json().expect("an OpenAPI document is JSON").into();
+        let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
+        complete(&mut document);
+        let openapi = document.to_string().into();
         Self { db, link, metrics: Metrics::install(), openapi }
     }
 }

@@ -3,14 +3,18 @@
 //! A domain's `http.rs` hands a [`Guarded`] router to `app.rs`, which merges them.
 
 mod body;
+mod contract;
+mod example;
 mod guard;
 mod layers;
 mod page;
 mod problem;
+mod problems;
 mod reply;
 mod request;
 
 pub use body::{Bodiless, Body, Create, IfMatch, Path, Query};
+pub(crate) use contract::complete;
 pub use guard::{Guarded, Need};
 pub(crate) use layers::around;
 pub use page::{Page, PageAsk, PageQuery};

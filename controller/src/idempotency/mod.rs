@@ -5,6 +5,7 @@
 
 mod store;
 
+use jiff::SignedDuration;
 use shared::secret::Secret;
 use uuid::Uuid;
 
@@ -60,7 +61,9 @@ pub async fn claim(
     let place =
         |row| Place { tenant: actor.tenant, table: "idempotency_key", row, column: "once_sealed" };
     let sealed = once.map(|(seal, secret)| seal.seal(&place(object), secret));
-    if store::insert(tx, actor, key, object, sealed.as_deref(), clock::now()).await? {
+    let now = clock::now();
+    store::forget(tx, actor, key, now - LIFE).await?;
+    if store::insert(tx, actor, key, object, sealed.as_deref(), now).await? {
         return Ok(Claim::New);
     }
     let before = store::find(tx, actor, key).await?;
@@ -73,3 +76,6 @@ pub async fn claim(
     };
     Ok(Claim::Before { object: before.object_id, once })
 }
+
+/// So long a request may be repeated.
+const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -43,6 +43,26 @@ pub(super) async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
+/// A key that is older is free again.
+pub(super) async fn forget(
+    tx: &mut Tx,
+    actor: &Actor,
+    key: &Key,
+    before: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM idempotency_key
+          WHERE tenant_id = $1 AND actor = $2 AND key = $3 AND created_at < $4",
+        actor.tenant.as_uuid(),
+        actor.name(),
+        key.key,
+        before.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn find(tx: &mut Tx, actor: &Actor, key: &Key) -> Result<Before, StoreError> {
     let before = sqlx::query_as!(
         Before,

@@ -141,6 +141,7 @@ async fn choose(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "sam@example.com", "role": "support" }))]
 struct InvitationBody {
     email: Email,
     role: Role,

@@ -26,30 +26,18 @@ impl Known {
     }
 }
 
-pub(super) async fn find(tx: &mut Tx, email: &Email) -> Result<Option<Known>, StoreError> {
-    let row = sqlx::query_as!(
-        KnownRow,
-        r#"SELECT o.tenant_id, o.id, o.email, o.name, o.role, o.password_hash, o.disabled,
-                  o.version,
-                  o.locked_until AS "locked_until: jiff_sqlx::Timestamp",
-                  o.last_login_at AS "last_login_at: jiff_sqlx::Timestamp",
-                  o.created_at AS "created_at: jiff_sqlx::Timestamp",
-                  t.status = 'active' AS "tenant_active!"
-             FROM operator o
-             JOIN tenant t ON t.tenant_id = o.tenant_id
-            WHERE o.email = $1"#,
-        email.as_str(),
-    )
-    .fetch_optional(&mut **tx)
-    .await?;
-    row.map(Known::try_from).transpose()
+/// By what somebody is looked for.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    Email(&'a Email),
+    Id(TenantId, OperatorId),
 }
 
-pub(super) async fn find_by_id(
-    tx: &mut Tx,
-    tenant: TenantId,
-    operator: OperatorId,
-) -> Result<Option<Known>, StoreError> {
+pub(super) async fn find(tx: &mut Tx, by: By<'_>) -> Result<Option<Known>, StoreError> {
+    let (email, tenant, operator) = match by {
+        By::Email(email) => (Some(email.as_str()), None, None),
+        By::Id(tenant, operator) => (None, Some(*tenant.as_uuid()), Some(*operator.as_uuid())),
+    };
     let row = sqlx::query_as!(
         KnownRow,
         r#"SELECT o.tenant_id, o.id, o.email, o.name, o.role, o.password_hash, o.disabled,
@@ -60,9 +48,10 @@ pub(super) async fn find_by_id(
                   t.status = 'active' AS "tenant_active!"
              FROM operator o
              JOIN tenant t ON t.tenant_id = o.tenant_id
-            WHERE o.tenant_id = $1 AND o.id = $2"#,
-        tenant.as_uuid(),
-        operator.as_uuid(),
+            WHERE o.email = $1 OR (o.tenant_id = $2 AND o.id = $3)"#,
+        email,
+        tenant,
+        operator,
     )
     .fetch_optional(&mut **tx)
     .await?;

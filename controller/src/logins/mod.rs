@@ -173,7 +173,8 @@ impl Logins {
     pub async fn login(&self, attempt: Attempt, origin: Origin) -> Result<LoggedIn, LoginError> {
         let now = clock::now();
         self.admit(origin.ip, now)?;
-        let login = known::find(&mut self.db.auth_tx().await?, &attempt.email).await?;
+        let login =
+            known::find(&mut self.db.auth_tx().await?, known::By::Email(&attempt.email)).await?;
         // The hash takes long, and a connection is worth more than the time.
         let hash = login.as_ref().map(|login| login.password_hash.clone());
         let stale = hash.as_deref().is_some_and(Hasher::is_stale);

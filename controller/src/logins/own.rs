@@ -97,7 +97,8 @@ impl Logins {
             self.admit(ip, now)?;
         }
         let known =
-            known::find_by_id(&mut self.db.auth_tx().await?, actor.tenant, operator).await?;
+            known::find(&mut self.db.auth_tx().await?, known::By::Id(actor.tenant, operator))
+                .await?;
         let known = known.ok_or(OwnError::Unknown)?;
         let hash = Some(known.password_hash.clone());
         let fits = self.hasher.verify(present, hash).await.map_err(LoginError::from)?;

@@ -173,7 +173,8 @@ pub(super) async fn find_refresh(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let tenant = TenantId::from_uuid(row.tenant_id);
-    let login = known::find_by_id(tx, tenant, OperatorId::from_uuid(row.operator_id)).await?;
+    let login =
+        known::find(tx, known::By::Id(tenant, OperatorId::from_uuid(row.operator_id))).await?;
     Ok(login.map(|login| Refresh {
         id: LoginId::from_uuid(row.id),
         login,

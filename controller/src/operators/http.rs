@@ -92,6 +92,8 @@ async fn update(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "nia@example.com", "name": "Nia Njoroge", "role": "noc",
+    "password": "correct horse battery" }))]
 struct OperatorBody {
     email: Email,
     name: Name,

@@ -114,6 +114,8 @@ struct FilterQuery {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "provider": "cash", "amount_cents": 100_000,
+    "subscriber": "sub_0198b2f4c0de7000a000000000000001" }))]
 struct PaymentBody {
     provider: Provider,
     /// Of who moved the money. Cash without one gets the next of the tenant's own.

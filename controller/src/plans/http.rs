@@ -144,6 +144,8 @@ choices! {
 /// What a plan gives and costs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "access": "hotspot", "billing": "prepaid", "price_cents": 5000,
+    "validity_seconds": 86_400, "down_kbps": 10_000, "up_kbps": 5_000 }))]
 struct TermsBody {
     access: Access,
     billing: Billing,

@@ -155,7 +155,7 @@ struct EmployBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FloatBody {
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, example = 500_000)]
     cents: u32,
 }
 

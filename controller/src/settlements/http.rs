@@ -64,10 +64,10 @@ async fn close(
 struct SettlementBody {
     #[schema(value_type = String)]
     reseller: ResellerId,
-    #[schema(value_type = String, format = Date)]
+    #[schema(value_type = String, format = Date, example = "2026-01-01")]
     from: Date,
     /// This day is not in it.
-    #[schema(value_type = String, format = Date)]
+    #[schema(value_type = String, format = Date, example = "2026-01-08")]
     until: Date,
 }
 

@@ -81,6 +81,7 @@ impl From<TaxError> for Problem {
     fn from(error: TaxError) -> Self {
         match error {
             TaxError::Past => Self::invalid(vec![FieldError::new("from", error.to_string())]),
+            TaxError::Used => Self::conflict("rate-in-use", error.to_string()),
             TaxError::Store(error) => error.into(),
         }
     }

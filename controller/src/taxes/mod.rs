@@ -41,6 +41,8 @@ pub struct TaxRate {
 pub enum TaxError {
     #[error("expected today or later: what is over stays as it was")]
     Past,
+    #[error("something was invoiced at today's rate already: expected tomorrow or later")]
+    Used,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -75,7 +77,11 @@ impl Taxes {
         if from < billing::day_of(clock::now(), &zone) {
             return Err(TaxError::Past);
         }
-        store::set(&mut tx, actor.tenant, tax, rate, from).await?;
+        let set = store::set(&mut tx, actor.tenant, tax, rate, from).await;
+        set.map_err(|error| match error.constraint() {
+            Some("rate_guard") => TaxError::Used,
+            Some(_) | None => error.into(),
+        })?;
         let entry = audit::Entry {
             action: "tax-rate.set",
             object_kind: "tax_rate",

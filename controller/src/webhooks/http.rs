@@ -161,7 +161,8 @@ struct WebhookBody {
     #[schema(value_type = String, example = "https://books.savanna.example/kennet")]
     url: Url,
     /// Actions of the audit log: `invoice.finalise`, all of a noun as `invoice.*`, or all as `*`.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 32)]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 32,
+        example = json!(["invoice.*"]))]
     events: Vec<Pattern>,
 }
 

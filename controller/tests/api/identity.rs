@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, Reply, World};
+use crate::world::{PASSWORD, Reply, World, join_all};
 
 pub(crate) async fn login_with(world: &World, more: Value) -> Reply {
     let mut body = json!({ "email": "owner@first.example", "password": PASSWORD });
@@ -130,26 +130,6 @@ async fn many_guesses_at_once_lock_a_login_as_many_one_by_one() {
     assert!(refused >= 10, "{refused}");
     let locked = "SELECT count(*) FROM operator WHERE locked_until > now()";
     assert_eq!(world.count(locked).await, 1);
-}
-
-/// All at once, on one task.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<_> = futures.map(Box::pin).collect();
-    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (future, done) in futures.iter_mut().zip(&mut done) {
-            if done.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(value) => *done = Some(value),
-                    std::task::Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 #[tokio::test]

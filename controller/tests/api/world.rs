@@ -176,6 +176,12 @@ impl World {
         Reply { status, headers, body }
     }
 
+    /// An answer that goes on and on.
+    pub(crate) async fn open(&self, path: &str, token: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(token);
+        request.send().await.expect("an answer")
+    }
+
     /// The first tenant, and its owner at a desk.
     pub(crate) async fn owner(&self) -> Staff<'_> {
         let reply = self.register("First", "owner@first.example").await.is(201);
@@ -296,6 +302,26 @@ impl<'w> Staff<'w> {
         let body = json!({ "name": "north" });
         self.post("/api/network/edges", body).await.is(201).text("/id")
     }
+}
+
+/// All at once, on one task.
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *done = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }
 
 pub(crate) fn terms() -> Value {

@@ -14,8 +14,9 @@ use crate::setup::{
 mod debian;
 mod linker;
 mod needs;
+mod python;
 
-pub use self::needs::program;
+pub use self::{needs::program, python::schemathesis};
 
 /// For building and showing.
 pub fn run() -> Result<()> {
@@ -33,7 +34,8 @@ pub fn run() -> Result<()> {
 /// The peers that tests talk to.
 pub fn tests() -> Result<()> {
     run()?;
-    ensure(PEERS)
+    ensure(PEERS)?;
+    python::ensure()
 }
 
 /// For guests with other kernels, and what tests in them need of the host.

@@ -117,6 +117,12 @@ pub(crate) const PEERS: &[Need] = &[
         packages: &["eapoltest"],
     },
     Need {
+        name: "python3 -m venv",
+        why: "a client of the API that is not ours, in a folder of its own",
+        proof: Proof::Look(has_venv),
+        packages: &["python3-venv"],
+    },
+    Need {
         name: "hostapd",
         why: "a NAS that is not ours: 802.1X at a wired port",
         proof: Proof::Program("hostapd"),
@@ -338,6 +344,13 @@ fn nightly() -> bool {
 }
 
 /// Debian keeps each version's programs in a folder of its own, out of PATH.
+/// Debian has the module in a package of its own, without which no folder gets a `pip`.
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
+
 fn postgres() -> bool {
     let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else {
         return program("initdb").is_some() && program("postgres").is_some();

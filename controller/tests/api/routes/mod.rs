@@ -1,11 +1,16 @@
-//! Who may call what: the list, and that it is true.
+//! Who may call what: the list, and that it is true; and what the document says of each route.
+
+mod access;
+mod asked;
+mod promises;
+mod tenants;
 
 use std::{env, fs, path::Path};
 
-use controller::{app::App, operators::Role};
+use controller::app::App;
 use serde_json::Value;
 
-use crate::world::{Staff, World};
+use crate::world::World;
 
 /// A review of permissions is a diff of this file. `KENNET_BLESS=1` writes it anew.
 #[test]
@@ -17,72 +22,6 @@ fn the_routes_are_those_of_the_golden_list() {
     }
     let golden = fs::read_to_string(&path).expect("tests/golden/routes.txt");
     assert!(list == golden, "the routes have changed; they are now:\n{list}");
-}
-
-#[tokio::test]
-async fn each_route_lets_in_its_roles_and_nobody_else() {
-    let world = World::new().await;
-    let owner = world.owner().await;
-    let mut staff: Vec<(Role, Staff<'_>)> = Vec::new();
-    for role in [Role::Finance, Role::Noc, Role::Support, Role::Reseller, Role::Auditor] {
-        staff.push((role, owner.hire(role.as_str()).await));
-    }
-    staff.push((Role::Owner, owner));
-    let mut checked = 0;
-    for line in App::routes().list().lines() {
-        let mut words = line.split(' ');
-        let (Some(path), Some(method)) = (words.next(), words.next()) else {
-            panic!("{line}");
-        };
-        let need: Vec<_> = words.filter(|word| *word != "+code").collect();
-        let path = path.replace("{verb}", "suspend").replace("{id}", &nobody(path));
-        let anonymous = world.ask(method, &path, &[], None).await;
-        match need.as_slice() {
-            ["-"] => assert_ne!(anonymous.body["type"], "login-needed", "{line}"),
-            ["(edge)"] => assert_eq!(anonymous.status, 401, "{line}"),
-            _ => {
-                anonymous.problem(401, "login-needed");
-            }
-        }
-        if matches!(need.as_slice(), ["-" | "(edge)"]) || path == "/api/auth/logout" {
-            continue;
-        }
-        for (role, somebody) in &staff {
-            let reply = somebody.ask(method, &path, &[], None).await;
-            let may = need == ["(staff)"] || need.contains(&role.as_str());
-            let refused = reply.body["type"] == "role-needed";
-            assert_eq!(refused, !may, "{} {line}: {}", role.as_str(), reply.body);
-            checked += 1;
-        }
-    }
-    assert!(checked > 100, "{checked}");
-}
-
-/// An id that parses and names nothing.
-fn nobody(path: &str) -> String {
-    let tags = [
-        ("/access-points/", "ap"),
-        ("/batches/", "vb"),
-        ("/edges/", "edge"),
-        ("/invitations/", "ivt"),
-        ("/invoices/", "inv"),
-        ("/logins/", "lgn"),
-        ("/nas/", "nas"),
-        ("/operators/", "op"),
-        ("/payments/", "pay"),
-        ("/payouts/", "po"),
-        ("/plans/", "plan"),
-        ("/resellers/", "rsl"),
-        ("/sessions/", "ses"),
-        ("/subscribers/", "sub"),
-        ("/subscriptions/", "subn"),
-        ("/tenants/", "ten"),
-        ("/tokens/", "tok"),
-        ("/tickets/", "tkt"),
-        ("/webhooks/", "wh"),
-    ];
-    let tag = tags.iter().find(|(part, _)| path.contains(part)).map_or("", |(_, tag)| *tag);
-    format!("{tag}_{}", "0".repeat(32))
 }
 
 #[tokio::test]
@@ -167,4 +106,92 @@ async fn answers_carry_the_headers_that_protect() {
     // No broker is connected here.
     let ready = world.ask("GET", "/readyz", &[], None).await.is(503);
     assert_eq!(ready.body, serde_json::json!({ "database": true, "broker": false }));
+}
+
+#[tokio::test]
+async fn the_document_has_an_example_of_every_body() {
+    let world = World::new().await;
+    let mut lacking = Vec::new();
+    for operation in asked::operations(&world).await {
+        let bodies = operation.document["responses"].as_object().expect("answers").iter();
+        let bodies = bodies.map(|(status, answer)| (status.as_str(), &answer["content"]));
+        let request = ("body", &operation.document["requestBody"]["content"]);
+        for (what, content) in bodies.chain([request]) {
+            for (media, content) in content.as_object().into_iter().flatten() {
+                if media.ends_with("json") && content.get("example").is_none() {
+                    lacking.push(format!("{} {what}", operation.name()));
+                }
+            }
+        }
+        for (status, answer) in operation.document["responses"].as_object().expect("answers") {
+            let said = answer["description"].as_str().unwrap_or_default();
+            assert!(!said.is_empty(), "{} {status}", operation.name());
+        }
+    }
+    assert!(lacking.is_empty(), "{lacking:#?}");
+}
+
+#[tokio::test]
+async fn every_update_wants_the_version_that_was_seen() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let all = asked::operations(&world).await;
+    let (known, places) = asked::fill(&world, &owner, &all, 1).await;
+    let mut checked = 0;
+    for operation in all.iter().filter(|operation| operation.method == "PATCH") {
+        let id = |before: &str| places.get(before).cloned().unwrap_or_default();
+        let path = operation.paths(&id).remove(0);
+        let body = operation.body(&known);
+        let without = owner.ask("PATCH", &path, &[], body.clone()).await;
+        without.problem(428, "if-match-needed");
+        let weak = owner.ask("PATCH", &path, &[("if-match", "W/\"1\"")], body.clone()).await;
+        weak.problem(400, "bad-if-match");
+        let stale = owner.ask("PATCH", &path, &[("if-match", "\"99\"")], body).await;
+        stale.problem(412, "stale");
+        checked += 1;
+    }
+    assert!(checked > 8, "{checked}");
+}
+
+/// A program can rely on the types that the document lists: there are no others.
+#[tokio::test]
+async fn every_type_of_problem_is_in_the_document() {
+    let world = World::new().await;
+    let api = world.ask("GET", "/api/openapi.json", &[], None).await.is(200).body;
+    let listed = &api["components"]["schemas"]["Problem"]["properties"]["type"]["enum"];
+    let listed: Vec<_> =
+        listed.as_array().expect("types").iter().filter_map(Value::as_str).collect();
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.extend(types_in(&fs::read_to_string(path).expect("text")));
+            }
+        }
+    }
+    assert!(found.len() > 80, "{}", found.len());
+    found.retain(|kind| !listed.contains(&kind.as_str()));
+    assert!(found.is_empty(), "say them in src/http/problems.rs: {found:?}");
+}
+
+/// Literals that stand where a problem's type does.
+fn types_in(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut parts = source.split('"');
+    let mut types = Vec::new();
+    while let (Some(before), Some(literal)) = (parts.next(), parts.next()) {
+        let before = before.trim_end();
+        let last = before.rsplit("StatusCode::").next().unwrap_or_default();
+        let status = last.strip_suffix(',').is_some_and(|word| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        });
+        if status || before.ends_with("conflict(") || before.ends_with("(status,") {
+            types.push(literal.to_owned());
+        }
+    }
+    types
 }
