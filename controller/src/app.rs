@@ -29,6 +29,7 @@ use crate::{
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
+        limits::{self, Limits},
         nas::{self, Nases},
     },
     operators::{self, Hasher, Operators},
@@ -84,6 +85,7 @@ pub struct App {
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
+    limits: Limits,
     logins: Logins,
     office: Office,
     operators: Operators,
@@ -184,6 +186,7 @@ impl App {
             jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
             closings,
             ledger: Ledger::new(db.clone()),
+            limits: Limits::new(db.clone(), look_again.clone()),
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
@@ -281,6 +284,7 @@ impl App {
             .merge(periods::http::routes())
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
+            .merge(limits::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -314,6 +318,7 @@ shares! {
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
+    limits: Limits,
     logins: Logins,
     look_again: LookAgain,
     office: Office,
