@@ -33,6 +33,7 @@ use crate::{
         nas::{self, Nases},
     },
     operators::{self, Hasher, Operators},
+    outages::{self, Outages},
     payments::{self, Payments},
     payouts::{self, Payouts},
     periods::{self, Periods},
@@ -89,6 +90,7 @@ pub struct App {
     logins: Logins,
     office: Office,
     operators: Operators,
+    outages: Outages,
     payments: Payments,
     payouts: Payouts,
     periods: Periods,
@@ -190,6 +192,7 @@ impl App {
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
+            outages: Outages::new(db.clone()),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
             periods,
@@ -215,6 +218,10 @@ impl App {
 
     pub const fn closings(&self) -> &Closings {
         &self.closings
+    }
+
+    pub const fn outages(&self) -> &Outages {
+        &self.outages
     }
 
     pub const fn jobs(&self) -> &Jobs {
@@ -285,6 +292,7 @@ impl App {
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
             .merge(limits::http::routes())
+            .merge(outages::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -323,6 +331,7 @@ shares! {
     look_again: LookAgain,
     office: Office,
     operators: Operators,
+    outages: Outages,
     payments: Payments,
     payouts: Payouts,
     periods: Periods,

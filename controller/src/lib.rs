@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod logins;
 pub mod network;
 pub mod operators;
+pub mod outages;
 pub mod payments;
 pub mod payouts;
 pub mod periods;

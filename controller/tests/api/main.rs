@@ -11,6 +11,7 @@ mod isolation;
 mod logins;
 mod money;
 mod office;
+mod outages;
 mod processes;
 mod resellers;
 mod routes;
