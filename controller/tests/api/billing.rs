@@ -6,7 +6,7 @@ use controller::{
     subscriptions::{SubscriptionChange, SubscriptionError},
 };
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::id::SubscriptionId;
 use sqlx::AssertSqlSafe;
 
