@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::{logins::Origin, operators::Role};
 
-/// A member of staff in one tenant, or the command line on the controller's own machine.
+/// A member of staff in one tenant, somebody at its portal, or the command line on the controller's
+/// own machine.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub tenant: TenantId,
     pub role: Role,
-    /// None for the command line.
+    /// None for the command line and the portal.
     pub operator: Option<OperatorId>,
     /// Whose staff it is; none: the tenant's own.
     pub reseller: Option<ResellerId>,
@@ -25,6 +26,13 @@ impl Actor {
     pub fn command_line(tenant: TenantId) -> Self {
         let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
         Self { tenant, role, operator: None, reseller: None, ip: None, request: Uuid::now_v7() }
+    }
+
+    /// Somebody who has no login of staff.
+    pub const fn portal(tenant: TenantId, origin: Origin) -> Self {
+        let Origin { ip, request } = origin;
+        let role = Role::Support;
+        Self { tenant, role, operator: None, reseller: None, ip: Some(ip), request }
     }
 
     /// Somebody of the staff, who asks from somewhere.
@@ -41,7 +49,11 @@ impl Actor {
 
     /// As it stands in audit rows.
     pub fn name(&self) -> String {
-        self.operator.map_or_else(|| "command-line".to_owned(), |operator| operator.to_string())
+        match (self.operator, self.ip) {
+            (Some(operator), _) => operator.to_string(),
+            (None, Some(_)) => "portal".to_owned(),
+            (None, None) => "command-line".to_owned(),
+        }
     }
 }
 
