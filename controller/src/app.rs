@@ -31,9 +31,11 @@ use crate::{
     logins::{self, Logins},
     network::{
         access_points::{self, AccessPoints},
+        limits::{self, Limits},
         nas::{self, Nases},
     },
     operators::{self, Hasher, Operators},
+    outages::{self, Outages},
     payments::{self, Payments},
     payouts::{self, Payouts},
     periods::{self, Periods},
@@ -93,9 +95,11 @@ pub struct App {
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
+    limits: Limits,
     logins: Logins,
     office: Office,
     operators: Operators,
+    outages: Outages,
     payments: Payments,
     payouts: Payouts,
     periods: Periods,
@@ -216,9 +220,11 @@ impl App {
             jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
             closings,
             ledger: Ledger::new(db.clone()),
+            limits: Limits::new(db.clone(), look_again.clone()),
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
+            outages: Outages::new(db.clone()),
             payments: Payments::new(db.clone()),
             payouts: Payouts::new(db.clone()),
             periods,
@@ -251,6 +257,10 @@ impl App {
 
     pub const fn closings(&self) -> &Closings {
         &self.closings
+    }
+
+    pub const fn outages(&self) -> &Outages {
+        &self.outages
     }
 
     pub const fn jobs(&self) -> &Jobs {
@@ -344,6 +354,8 @@ impl App {
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
             .merge(live::http::routes())
+            .merge(limits::http::routes())
+            .merge(outages::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -378,10 +390,12 @@ shares! {
     invoices: Invoices,
     jobs: Jobs,
     ledger: Ledger,
+    limits: Limits,
     logins: Logins,
     look_again: LookAgain,
     office: Office,
     operators: Operators,
+    outages: Outages,
     payments: Payments,
     payouts: Payouts,
     periods: Periods,

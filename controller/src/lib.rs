@@ -33,6 +33,7 @@ pub mod live;
 pub mod logins;
 pub mod network;
 pub mod operators;
+pub mod outages;
 pub mod payments;
 pub mod payouts;
 pub mod periods;

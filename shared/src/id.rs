@@ -48,6 +48,7 @@ kinds! {
     LoginId = LoginKind("lgn"),
     NasId = NasKind("nas"),
     OperatorId = OperatorKind("op"),
+    OutageId = OutageKind("out"),
     PaymentId = PaymentKind("pay"),
     PayoutId = PayoutKind("po"),
     PlanId = PlanKind("plan"),

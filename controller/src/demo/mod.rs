@@ -26,7 +26,8 @@ use crate::{
     idempotency::Key,
     operators::{NewOperator, OperatorError, Role},
     plans::{
-        Access, Anchor, Billing, Limits, Network, NewPlan, OnExhaust, PlanError, Terms, Validity,
+        Access, Anchor, Billing, FairUse, Limits, Network, NewPlan, OnExhaust, PlanError, Terms,
+        Validity,
     },
     subscribers::{NewSubscriber, SubscriberError},
     subscriptions::{NewSubscription, SubscriptionError},
@@ -227,6 +228,9 @@ impl DemoPlan {
             anchor: Anchor::Purchase,
             grace_seconds: 0,
             on_exhaust: OnExhaust::Block,
+            slow: None,
+            fair_use: FairUse::Period,
+            steps: Vec::new(),
             network: Network::default(),
         })
     }

@@ -1,4 +1,5 @@
-//! What stands in the field beside the edges: NASes and access points.
+//! What stands in the field beside the edges: NASes and access points; and what may pass there.
 
 pub mod access_points;
+pub mod limits;
 pub mod nas;

@@ -272,6 +272,14 @@ impl Batch {
                 lines.push(line);
             }
         }
+        // Never more than the term cost.
+        let given = used.outages.min(term.price(price(terms), until)?);
+        if given > Cents::ZERO && cost.total()? > Cents::ZERO {
+            let back = split(terms, Cents::ZERO.minus(given)?, self.rates)?;
+            let mut line = self.line(one, one.version, period, LineKind::SlaCredit, &term, back)?;
+            line.descr = clip(&format!("Outages, {}", line.descr.as_str()))?;
+            lines.push(line);
+        }
         self.writes.periods.push(NewPeriod {
             id: period,
             subscription: one.id,

@@ -304,7 +304,7 @@ async fn open(
     })
 }
 
-/// What was used of a term that may be invoiced now, where that costs.
+/// What a term that may be invoiced now costs more, or less.
 async fn used(
     tx: &mut Tx,
     tenant: TenantId,
@@ -312,14 +312,17 @@ async fn used(
     one: &Due,
 ) -> Result<Option<store::Used>, PeriodError> {
     let terms = &batch.sold(one.version)?.terms;
-    let costs = matches!(terms.on_exhaust, OnExhaust::Overage { .. });
-    match one.term {
-        Some((start, end)) if costs && terms.billing == Billing::Postpaid => {
-            let span = (start, end.min(batch.now));
-            Ok(Some(store::used(tx, tenant, one.id, one.subscriber, span).await?))
-        }
-        Some(_) | None => Ok(None),
+    let Some((start, end)) = one.term else { return Ok(None) };
+    if terms.billing == Billing::Prepaid || start >= batch.now {
+        return Ok(None);
     }
+    let span = (start, end.min(batch.now));
+    let mut used = store::Used::default();
+    if matches!(terms.on_exhaust, OnExhaust::Overage { .. }) {
+        used = store::used(tx, tenant, one.id, one.subscriber, span).await?;
+    }
+    used.outages = store::outages(tx, tenant, one.id, span).await?;
+    Ok(Some(used))
 }
 
 /// As many in one transaction: who issues an invoice meanwhile waits for it.

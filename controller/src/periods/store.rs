@@ -170,6 +170,29 @@ pub(super) struct Used {
     pub(super) bytes: u64,
     /// The last period that was invoiced, what was used in it, and what of that is invoiced.
     pub(super) before: Option<(Uuid, u64, u64)>,
+    /// What is given for outages of the term.
+    pub(super) outages: Cents,
+}
+
+/// For outages of a term that is not invoiced yet.
+pub(super) async fn outages(
+    tx: &mut Tx,
+    tenant: TenantId,
+    subscription: SubscriptionId,
+    (start, until): (Timestamp, Timestamp),
+) -> Result<Cents, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(sum(cents), 0)::bigint AS "cents!" FROM outage_credit
+            WHERE tenant_id = $1 AND subscription_id = $2 AND how = 'credit_note'
+              AND lower(lost) >= $3 AND lower(lost) < $4"#,
+        tenant.as_uuid(),
+        subscription.as_uuid(),
+        start.to_sqlx() as _,
+        until.to_sqlx() as _,
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(Cents::new(row.cents))
 }
 
 pub(super) async fn used(
@@ -219,7 +242,7 @@ pub(super) async fn used(
             Ok::<_, StoreError>((row.id, bytes, at.number("rated_bytes", row.rated_bytes)?))
         })
         .transpose()?;
-    Ok(Used { bytes, before })
+    Ok(Used { bytes, before, ..Used::default() })
 }
 
 /// The period in which a moment lies.

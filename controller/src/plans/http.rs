@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use shared::{
     id::{PlanId, PlanKind, PlanVersionId},
     net::Vlan,
-    rate::Kbps,
+    rate::{Kbps, Shape},
 };
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Access, Anchor, Billing, Limits, Network, NewPlan, OnExhaust, Plan, PlanChange, PlanError,
-    PlanVersion, Plans, Terms, Validity,
+    Access, Anchor, Billing, FairUse, Limits, Network, NewPlan, OnExhaust, Plan, PlanChange,
+    PlanError, PlanVersion, Plans, Step, Terms, Validity,
 };
 use crate::{
     actor::Actor,
@@ -180,6 +180,17 @@ struct TermsBody {
     /// With `overage`.
     #[schema(value_type = Option<u64>)]
     overage_cents_per_mib: Option<NonZeroU64>,
+    /// With `throttle`: how fast it goes on; an eighth if nothing is said.
+    #[schema(value_type = Option<u32>)]
+    slow_down_kbps: Option<Kbps>,
+    #[schema(value_type = Option<u32>)]
+    slow_up_kbps: Option<Kbps>,
+    /// In which time the bytes of `steps` are counted.
+    #[serde(default = "period")]
+    fair_use: FairUse,
+    /// Rates of all devices together from so many bytes on, in ascending order.
+    #[serde(default)]
+    steps: Vec<StepBody>,
     /// Framed-Pool: where the NAS takes addresses from.
     pool: Option<NasWord>,
     /// Filter-Id.
@@ -188,6 +199,17 @@ struct TermsBody {
     policy: Option<NasWord>,
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 4094)]
     vlan: Option<Vlan>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StepBody {
+    #[schema(value_type = u64)]
+    after_bytes: NonZeroU64,
+    #[schema(value_type = u32)]
+    down_kbps: Kbps,
+    #[schema(value_type = u32)]
+    up_kbps: Kbps,
 }
 
 impl TermsBody {
@@ -226,6 +248,16 @@ impl TermsBody {
             }
         };
         let Self { online_seconds, data_bytes, .. } = self;
+        let slow = match (self.slow_down_kbps, self.slow_up_kbps) {
+            (Some(down_kbps), Some(up_kbps)) => Some(Shape { down_kbps, up_kbps }),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("slow_up_kbps", "expected both rates, or none")),
+            (None, Some(_)) => return Err(wrong("slow_down_kbps", "expected both rates, or none")),
+        };
+        let steps = self.steps.into_iter().map(|step| {
+            let StepBody { after_bytes, down_kbps, up_kbps } = step;
+            Step { after_bytes, shape: Shape { down_kbps, up_kbps } }
+        });
         Ok(Terms {
             access: self.access,
             billing: self.billing,
@@ -240,6 +272,9 @@ impl TermsBody {
             anchor,
             grace_seconds: self.grace_seconds,
             on_exhaust,
+            slow,
+            fair_use: self.fair_use,
+            steps: steps.collect(),
             network: Network {
                 pool: self.pool,
                 filter: self.filter,
@@ -282,6 +317,18 @@ impl From<Terms> for TermsBody {
                 OnExhaust::Overage { .. } => OnExhaustWord::Overage,
             },
             overage_cents_per_mib: terms.on_exhaust.cents_per_mib(),
+            slow_down_kbps: terms.slow.map(|slow| slow.down_kbps),
+            slow_up_kbps: terms.slow.map(|slow| slow.up_kbps),
+            fair_use: terms.fair_use,
+            steps: terms
+                .steps
+                .into_iter()
+                .map(|Step { after_bytes, shape: Shape { down_kbps, up_kbps } }| StepBody {
+                    after_bytes,
+                    down_kbps,
+                    up_kbps,
+                })
+                .collect(),
             pool: terms.network.pool,
             filter: terms.network.filter,
             policy: terms.network.policy,
@@ -300,6 +347,10 @@ const fn one() -> u8 {
 
 const fn purchase() -> AnchorWord {
     AnchorWord::Purchase
+}
+
+const fn period() -> FairUse {
+    FairUse::Period
 }
 
 const fn block() -> OnExhaustWord {

@@ -13,7 +13,7 @@ use shared::id::{PlanId, PlanVersionId, TenantId};
 use uuid::Uuid;
 
 pub use self::terms::{
-    Access, Anchor, Billing, Limits, Network, OnExhaust, Terms, TermsError, Validity,
+    Access, Anchor, Billing, FairUse, Limits, Network, OnExhaust, Step, Terms, TermsError, Validity,
 };
 use crate::{
     actor::Actor,

@@ -6,11 +6,11 @@ use jiff_sqlx::ToSqlx as _;
 use shared::{
     id::{PlanId, PlanVersionId, TenantId},
     net::Vlan,
-    rate::Kbps,
+    rate::{Kbps, Shape},
 };
 use uuid::Uuid;
 
-use super::{Anchor, Limits, Network, OnExhaust, Plan, PlanVersion, Sold, Terms, Validity};
+use super::{Anchor, Limits, Network, OnExhaust, Plan, PlanVersion, Sold, Step, Terms, Validity};
 use crate::{
     db::{Cell, StoreError, Tx},
     words::NasWord,
@@ -47,9 +47,9 @@ pub(super) async fn insert_version(
            price_cents, price_includes_tax, validity_months, validity_seconds, online_seconds,
            data_bytes, down_kbps, up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day,
            grace_seconds, on_exhaust, overage_cents_per_mib, effective_from, pool, filter, policy,
-           vlan)
+           vlan, fup_window, slow_down_kbps, slow_up_kbps)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-           $19, $20, $21, $22, $23, $24, $25, $26, $27)",
+           $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)",
         tenant.as_uuid(),
         version.id.as_uuid(),
         plan.as_uuid(),
@@ -77,9 +77,35 @@ pub(super) async fn insert_version(
         terms.network.filter.as_ref().map(NasWord::as_str),
         terms.network.policy.as_ref().map(NasWord::as_str),
         terms.network.vlan.map(|vlan| vlan.get().cast_signed()),
+        terms.fair_use.as_str(),
+        terms.slow.map(|slow| slow.down_kbps.get().cast_signed()),
+        terms.slow.map(|slow| slow.up_kbps.get().cast_signed()),
     )
     .execute(&mut **tx)
     .await?;
+    insert_steps(tx, tenant, version).await
+}
+
+async fn insert_steps(
+    tx: &mut Tx,
+    tenant: TenantId,
+    version: &PlanVersion,
+) -> Result<(), StoreError> {
+    for (n, step) in (1_i16..).zip(&version.terms.steps) {
+        sqlx::query!(
+            "INSERT INTO plan_fup_step (tenant_id, plan_version_id, step, after_bytes, down_kbps,
+                                        up_kbps)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            tenant.as_uuid(),
+            version.id.as_uuid(),
+            n,
+            step.after_bytes.get().cast_signed(),
+            step.shape.down_kbps.get().cast_signed(),
+            step.shape.up_kbps.get().cast_signed(),
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 
@@ -113,7 +139,17 @@ pub(super) async fn list(
                   id, plan_id, version, access, billing, price_cents, price_includes_tax,
                   validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
                   up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
-                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan, fup_window, slow_down_kbps,
+                  slow_up_kbps,
+                  ARRAY (SELECT s.after_bytes FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_after!",
+                  ARRAY (SELECT s.down_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_down!",
+                  ARRAY (SELECT s.up_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_up!",
                   effective_from AS "effective_from: jiff_sqlx::Timestamp"
              FROM plan_version
             WHERE tenant_id = $1 AND plan_id = ANY ($2)
@@ -183,7 +219,17 @@ pub(super) async fn versions(
         r#"SELECT id, plan_id, version, access, billing, price_cents, price_includes_tax,
                   validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
                   up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
-                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan, fup_window, slow_down_kbps,
+                  slow_up_kbps,
+                  ARRAY (SELECT s.after_bytes FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_after!",
+                  ARRAY (SELECT s.down_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_down!",
+                  ARRAY (SELECT s.up_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_up!",
                   effective_from AS "effective_from: jiff_sqlx::Timestamp"
              FROM plan_version
             WHERE tenant_id = $1 AND plan_id = $2
@@ -207,7 +253,17 @@ pub(super) async fn sold(
         r#"SELECT id, plan_id, version, access, billing, price_cents, price_includes_tax,
                   validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
                   up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
-                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan, fup_window, slow_down_kbps,
+                  slow_up_kbps,
+                  ARRAY (SELECT s.after_bytes FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_after!",
+                  ARRAY (SELECT s.down_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_down!",
+                  ARRAY (SELECT s.up_kbps FROM plan_fup_step AS s
+                          WHERE s.tenant_id = plan_version.tenant_id
+                            AND s.plan_version_id = plan_version.id ORDER BY s.step) AS "steps_up!",
                   effective_from AS "effective_from: jiff_sqlx::Timestamp"
              FROM plan_version
             WHERE tenant_id = $1 AND id = ANY ($2)"#,
@@ -281,6 +337,12 @@ struct VersionRow {
     filter: Option<String>,
     policy: Option<String>,
     vlan: Option<i16>,
+    fup_window: String,
+    slow_down_kbps: Option<i32>,
+    slow_up_kbps: Option<i32>,
+    steps_after: Vec<i64>,
+    steps_down: Vec<i32>,
+    steps_up: Vec<i32>,
     effective_from: jiff_sqlx::Timestamp,
 }
 
@@ -332,6 +394,26 @@ impl VersionRow {
                 ("overage", Some(cents_per_mib)) => OnExhaust::Overage { cents_per_mib },
                 _ => return Err(at.corrupt("on_exhaust")),
             },
+            slow: match (self.slow_down_kbps, self.slow_up_kbps) {
+                (Some(down), Some(up)) => Some(Shape {
+                    down_kbps: kbps("slow_down_kbps", down)?,
+                    up_kbps: kbps("slow_up_kbps", up)?,
+                }),
+                (Some(_) | None, Some(_) | None) => None,
+            },
+            fair_use: at.parse("fup_window", &self.fup_window)?,
+            steps: self
+                .steps_after
+                .iter()
+                .zip(self.steps_down.iter().zip(&self.steps_up))
+                .map(|(after, (down, up))| {
+                    let shape = Shape {
+                        down_kbps: kbps("down_kbps", *down)?,
+                        up_kbps: kbps("up_kbps", *up)?,
+                    };
+                    Ok(Step { after_bytes: positive("after_bytes", *after)?, shape })
+                })
+                .collect::<Result<_, StoreError>>()?,
             network: Network {
                 pool: at.maybe("pool", self.pool.as_deref())?,
                 filter: at.maybe("filter", self.filter.as_deref())?,

@@ -3,7 +3,10 @@
 use std::num::NonZeroU64;
 
 use serde_json::{Value, json};
-use shared::{net::Vlan, rate::Kbps};
+use shared::{
+    net::Vlan,
+    rate::{Kbps, Shape},
+};
 
 use crate::words::{NasWord, choices};
 
@@ -95,6 +98,25 @@ impl OnExhaust {
     }
 }
 
+choices! {
+    /// In which time the bytes of a fair use policy are counted.
+    FairUse {
+        // From the start of the term.
+        Period = "period",
+        // From midnight there.
+        Day = "day",
+        // From the midnight that begins a Monday there.
+        Week = "week",
+    }
+}
+
+/// From so many bytes on, other rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub after_bytes: NonZeroU64,
+    pub shape: Shape,
+}
+
 /// What the plan is called inside a network; NASes are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -123,6 +145,11 @@ pub struct Terms {
     pub anchor: Anchor,
     pub grace_seconds: u64,
     pub on_exhaust: OnExhaust,
+    /// With `throttle`: how fast it goes on; none: an eighth.
+    pub slow: Option<Shape>,
+    pub fair_use: FairUse,
+    /// In ascending order.
+    pub steps: Vec<Step>,
     pub network: Network,
 }
 
@@ -136,6 +163,10 @@ pub enum TermsError {
     Devices,
     #[error("expected a day of the month, 1 to 31")]
     Day,
+    #[error("only with `throttle`")]
+    NotThrottled,
+    #[error("expected at most 16, each after more bytes than the one before")]
+    Steps,
     #[error("expected less than 9 223 372 036 854 775 808")]
     TooMuch,
 }
@@ -156,6 +187,14 @@ impl Terms {
         }
         if self.anchor.day().is_some_and(|day| !(1..=31).contains(&day)) {
             return Err(("anchor_day", TermsError::Day));
+        }
+        if self.slow.is_some() && self.on_exhaust != OnExhaust::Throttle {
+            return Err(("slow_down_kbps", TermsError::NotThrottled));
+        }
+        let ascending = self.steps.is_sorted_by(|one, next| one.after_bytes < next.after_bytes);
+        let fit = self.steps.iter().all(|step| i64::try_from(step.after_bytes.get()).is_ok());
+        if self.steps.len() > 16 || !ascending || !fit {
+            return Err(("steps", TermsError::Steps));
         }
         let numbers = [
             ("price_cents", Some(self.price_cents)),
@@ -194,6 +233,10 @@ impl Terms {
             "anchor": self.anchor.as_str(), "anchor_day": self.anchor.day(),
             "grace_seconds": self.grace_seconds, "on_exhaust": self.on_exhaust.as_str(),
             "overage_cents_per_mib": self.on_exhaust.cents_per_mib(),
+            "slow": self.slow, "fair_use": self.fair_use,
+            "steps": self.steps.iter()
+                .map(|step| json!({ "after_bytes": step.after_bytes, "rates": step.shape }))
+                .collect::<Vec<_>>(),
             "pool": self.network.pool, "filter": self.network.filter,
             "policy": self.network.policy, "vlan": self.network.vlan,
         })
@@ -219,6 +262,9 @@ mod tests {
             anchor: Anchor::Purchase,
             grace_seconds: 0,
             on_exhaust: OnExhaust::Overage { cents_per_mib: NonZeroU64::MIN },
+            slow: None,
+            fair_use: FairUse::Period,
+            steps: Vec::new(),
             network: Network::default(),
         }
     }
@@ -232,6 +278,8 @@ mod tests {
     #[test]
     fn terms_that_do_not_fit_are_named() {
         let none = Limits { online_seconds: None, data_bytes: None };
+        let shape = Shape { down_kbps: Kbps::new(1).unwrap(), up_kbps: Kbps::new(1).unwrap() };
+        let step = Step { after_bytes: NonZeroU64::MIN, shape };
         let wrong = [
             (Terms { billing: Billing::Prepaid, ..terms() }, "on_exhaust"),
             (Terms { limits: none, on_exhaust: OnExhaust::Throttle, ..terms() }, "on_exhaust"),
@@ -239,6 +287,8 @@ mod tests {
             (Terms { max_devices: 65, ..terms() }, "max_devices"),
             (Terms { anchor: Anchor::Day(32), ..terms() }, "anchor_day"),
             (Terms { price_cents: u64::MAX, ..terms() }, "price_cents"),
+            (Terms { slow: Some(shape), ..terms() }, "slow_down_kbps"),
+            (Terms { steps: vec![step, step], ..terms() }, "steps"),
         ];
         for (terms, field) in wrong {
             assert_eq!(terms.check().unwrap_err().0, field, "{terms:?}");

@@ -140,3 +140,34 @@ async fn an_access_point_may_belong_to_a_nas() {
     let nobody = json!({ "nas": format!("nas_{}", "0".repeat(32)) });
     owner.patch(&path, "\"2\"", nobody).await.problem(422, "invalid-fields");
 }
+
+#[tokio::test]
+async fn a_garden_and_an_uplink_are_checked_and_kept() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let path = "/api/network/garden";
+    let put = async |etag: &str, body: Value| {
+        owner.ask("PUT", path, &[("if-match", etag)], Some(body)).await
+    };
+    let shown = owner.get(path).await.is(200);
+    assert_eq!(shown.body["open"], json!([]));
+    let wrong = put(&shown.etag(), json!({ "names": ["kra.go.ke", "*.example"] })).await;
+    assert_eq!(wrong.problem(422, "invalid-fields").body["errors"][0]["field"], "names[1]");
+    let garden = json!({ "names": ["kra.go.ke"], "free": ["198.51.100.7/32"], "kbps": 512 });
+    let kept = put(&shown.etag(), garden.clone()).await.is(200);
+    assert_eq!(kept.body["free"], json!(["198.51.100.7/32"]));
+    put(&shown.etag(), garden.clone()).await.problem(412, "stale");
+    put(&kept.etag(), json!({ "names": ["pay.example"] })).await.is(200);
+    assert_eq!(owner.get(path).await.body["kbps"], Value::Null);
+
+    let edge = owner.edge().await;
+    let path = format!("/api/network/edges/{edge}/uplink");
+    let put = async |body: Value| owner.ask("PUT", &path, &[], Some(body)).await;
+    put(json!({ "down_kbps": 90_000 })).await.problem(422, "invalid-fields");
+    put(json!({ "down_kbps": 90_000, "up_kbps": 40_000 })).await.is(204);
+    assert_eq!(owner.get(&path).await.body, json!({ "down_kbps": 90_000, "up_kbps": 40_000 }));
+    put(json!({})).await.is(204);
+    assert_eq!(owner.get(&path).await.body["down_kbps"], Value::Null);
+    let nobody = format!("/api/network/edges/edge_{}/uplink", "0".repeat(32));
+    owner.get(&nobody).await.problem(404, "not-found");
+}

@@ -15,6 +15,7 @@ mod live;
 mod logins;
 mod money;
 mod office;
+mod outages;
 mod processes;
 mod reports;
 mod resellers;

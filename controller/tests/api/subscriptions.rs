@@ -19,6 +19,8 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
     faster["down_kbps"] = json!(20_000);
     faster["policy"] = json!("gold");
     faster["vlan"] = json!(100);
+    faster["fair_use"] = json!("day");
+    faster["steps"] = json!([{ "after_bytes": 1_000_000, "down_kbps": 2_000, "up_kbps": 1_000 }]);
     let changed = owner.patch(&path, "\"1\"", json!({ "terms": faster })).await.is(200);
     assert_eq!(changed.body["latest"]["version"], 2);
     // The same terms again are no new version.
@@ -27,6 +29,8 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
     let versions = owner.get(&format!("{path}/versions")).await.is(200);
     assert_eq!(versions.body[0]["terms"]["down_kbps"], 20_000);
     assert_eq!(versions.body[0]["terms"]["policy"], "gold");
+    assert_eq!(versions.body[0]["terms"]["fair_use"], "day");
+    assert_eq!(versions.body[0]["terms"]["steps"], faster["steps"]);
     assert_eq!(versions.body[0]["terms"]["vlan"], 100);
     assert_eq!(versions.body[1]["terms"]["vlan"], Value::Null);
     assert_eq!(versions.body[1]["terms"]["down_kbps"], 10_000);
@@ -38,7 +42,11 @@ async fn other_terms_are_a_new_version_and_the_old_one_stays() {
 async fn terms_that_contradict_each_other_are_named() {
     let world = World::new().await;
     let owner = world.owner().await;
-    let wrong: [(Value, &str); 11] = [
+    let step = json!({ "after_bytes": 5, "down_kbps": 1, "up_kbps": 1 });
+    let wrong: [(Value, &str); 14] = [
+        (json!({ "slow_down_kbps": 5 }), "terms.slow_up_kbps"),
+        (json!({ "slow_down_kbps": 5, "slow_up_kbps": 5 }), "terms.slow_down_kbps"),
+        (json!({ "steps": [step, step] }), "terms.steps"),
         (json!({ "vlan": 4095 }), "terms.vlan"),
         (json!({ "policy": "" }), "terms.policy"),
         (json!({ "validity_months": 1 }), "terms.validity_months"),

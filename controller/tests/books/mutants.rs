@@ -116,6 +116,15 @@ const MUTANTS: &[(&str, &[Cut])] = &[
         "a_credit_note_counts",
         &[Code("credit_note_apply", "credited_cents + NEW.net_cents", "credited_cents + 0")],
     ),
+    ("a_closed_month_takes_nothing", &[Sql("DROP TRIGGER ledger_entry_open ON ledger_entry")]),
+    (
+        "what_is_paid_left_a_wallet",
+        &[Sql("DROP TRIGGER invoice_from_wallet_booked ON invoice_from_wallet")],
+    ),
+    ("a_night_is_earned_once", &[Sql("ALTER TABLE recognition DROP CONSTRAINT recognition_once")]),
+    ("what_is_earned_is_in_the_books", &[Sql("DROP TRIGGER recognition_booked ON recognition")]),
+    ("money_is_heard_of", &[Code("ledger_posting_apply", "NEW.amount_cents < 0 AND", "false AND")]),
+    ("money_is_heard_of", &[Code("ledger_posting_apply", "NEW.amount_cents < 0 AND", "")]),
     (
         "periods_do_not_overlap",
         &[Sql("ALTER TABLE subscription_period DROP CONSTRAINT subscription_period_once")],

@@ -8,7 +8,7 @@ use shared::{
     net::Ipv6Prefix,
     secret::Secret,
     wire::{
-        latest::desired::{Desired, Enforce, Pointer, Require, Vendor},
+        latest::desired::{Class, Desired, Enforce, Pointer, Require, UsedUp, Vendor},
         topic::Leaf,
     },
 };
@@ -165,4 +165,89 @@ async fn another_tenants_subscribers_are_not_sent() {
     let names: Vec<_> = desired.subscribers.iter().map(|one| one.username.as_str()).collect();
     assert_eq!(names, ["amina"]);
     assert!(world.office.desk.of(other, world.edge).await.unwrap().is_none());
+}
+
+/// What plans, the tenant and the site say besides rates comes to the edge; another quota of the
+/// same term keeps its beginning, and the next term has another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quotas_steps_the_garden_and_the_uplink_are_sent() {
+    let world = World::new(Kind::Embedded).await;
+    let (tenant, edge) = (world.tenant, world.edge);
+    let (amina, subscription) = world.add_subscriber(tenant, "amina").await;
+    let desired = async || {
+        let (_, desired) = world.office.desk.of(tenant, edge).await.unwrap().expect("it is there");
+        desired
+    };
+    let plain = desired().await;
+    let [one] = plain.subscribers.as_slice() else { panic!("{plain:?}") };
+    assert_eq!((one.data_bytes, one.steps.len(), one.counted_from_ms), (None, 0, None));
+    assert_eq!((plain.site, plain.garden.is_default()), (None, true));
+
+    let (id, who, what) = (tenant.as_uuid(), amina.as_uuid(), subscription.as_uuid());
+    let version = Uuid::now_v7();
+    world
+        .run(format!(
+            "UPDATE edge SET uplink_down_kbps = 90000, uplink_up_kbps = 40000;
+             INSERT INTO garden (tenant_id, open, free, names, kbps)
+               VALUES ('{id}', '{{192.0.2.0/24}}', '{{198.51.100.7/32}}', '{{kra.go.ke}}', 512);
+             INSERT INTO plan_version (tenant_id, id, plan_id, version, access, billing, kind,
+                 price_cents, validity_months, data_bytes, down_kbps, up_kbps, anchor,
+                 effective_from)
+               SELECT tenant_id, '{version}', plan_id, 2, 'hotspot', 'prepaid', 'data', 100000, 1,
+                      1000000, 10000, 5000, 'purchase', now() FROM plan_version;
+             INSERT INTO plan_fup_step (tenant_id, plan_version_id, step, after_bytes, down_kbps,
+                 up_kbps) VALUES ('{id}', '{version}', 1, 500000, 2000, 1000);
+             UPDATE subscription SET plan_version_id = '{version}', term_start = '2026-01-01',
+                 term_end = '2098-01-01' WHERE id = '{what}';
+             INSERT INTO subscription_period (tenant_id, id, subscription_id, plan_version_id, during)
+               VALUES ('{id}', '{version}', '{what}', '{version}', '[2026-01-01,2098-01-01)');
+             INSERT INTO entitlement (tenant_id, id, subscriber_id, source_kind, source_id,
+                 plan_version_id, valid, bytes_granted) VALUES
+               ('{id}', '{version}', '{who}', 'period', '{version}', '{version}',
+                '[2026-01-01,2098-01-01)', 800000)"
+        ))
+        .await;
+    let full = desired().await;
+    let [one] = full.subscribers.as_slice() else { panic!("{full:?}") };
+    // Of this term less was given than the plan says: another plan was used up in part.
+    assert_eq!(one.data_bytes, Some(800_000));
+    assert_eq!(one.used_up, UsedUp::Garden);
+    assert_eq!(
+        one.steps.first().map(|step| (step.after_bytes, step.shape.down_kbps.get())),
+        Some((500_000, 2_000))
+    );
+    assert_eq!(one.counted_from_ms, Some(1_767_225_600_000));
+    assert_eq!(
+        full.site.map(|site| (site.down_kbps.get(), site.up_kbps.get())),
+        Some((90_000, 40_000))
+    );
+    let garden = &full.garden;
+    assert_eq!(garden.open.first().map(ToString::to_string).as_deref(), Some("192.0.2.0/24"));
+    assert_eq!(garden.names, ["kra.go.ke"]);
+    assert_eq!(garden.kbps.map(shared::rate::Kbps::get), Some(512));
+    assert!(full.revision > plain.revision);
+    // What is bought besides is more of the same term.
+    world
+        .run(format!(
+            "INSERT INTO entitlement (tenant_id, id, subscriber_id, source_kind, source_id,
+                 plan_version_id, valid, bytes_granted) VALUES
+               ('{id}', '{what}', '{who}', 'topup', '{what}', '{version}',
+                '[2026-01-02,2098-01-01)', 50000)"
+        ))
+        .await;
+    let more = desired().await;
+    let [one] = more.subscribers.as_slice() else { panic!("{more:?}") };
+    assert_eq!((one.data_bytes, one.counted_from_ms), (Some(850_000), Some(1_767_225_600_000)));
+    assert_eq!(desired().await.revision, more.revision, "the same rows are the same state");
+    // Who has not paid is in the garden, and then nowhere.
+    world
+        .run("UPDATE subscription SET state = 'suspended', walled = true, lapsed_at = now()".into())
+        .await;
+    let walled = desired().await;
+    let [one] = walled.subscribers.as_slice() else { panic!("{walled:?}") };
+    assert_eq!(one.class, Class::Garden);
+    world.run("UPDATE subscription SET walled = false".into()).await;
+    assert_eq!(desired().await.subscribers, []);
+    let applied = "SELECT bool_and(applied_rev = desired_rev) FROM subscription";
+    assert_eq!(world.ask(applied).await, "false", "no edge has said that it has it");
 }

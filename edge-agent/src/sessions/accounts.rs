@@ -45,7 +45,7 @@ pub struct Held {
     written: Option<u64>,
 }
 
-/// What was said of it. Other terms begin anew.
+/// What was said of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Terms {
     data_bytes: Option<u64>,
@@ -53,17 +53,22 @@ struct Terms {
     used_bytes: u64,
     steps: Vec<Step>,
     together: Option<Shape>,
+    #[serde(default)]
+    counted_from_ms: Option<u64>,
 }
 
 impl Terms {
     fn of(subscriber: &Subscriber) -> Self {
-        let Subscriber { data_bytes, used_up, used_bytes, steps, together, .. } = subscriber;
+        let Subscriber {
+            data_bytes, used_up, used_bytes, steps, together, counted_from_ms, ..
+        } = subscriber;
         Self {
             data_bytes: *data_bytes,
             used_up: *used_up,
             used_bytes: *used_bytes,
             steps: steps.clone(),
             together: *together,
+            counted_from_ms: *counted_from_ms,
         }
     }
 
@@ -77,6 +82,16 @@ impl Held {
         let (began_at, carried, charged, tenure, sessions) = (0, 0, 0, 0, 0);
         let (number, written) = (None, None);
         Self { username, terms, began_at, carried, charged, number, tenure, sessions, written }
+    }
+
+    /// Other terms begin anew, unless they say that they count what was counted before.
+    fn take_up(&mut self, terms: Terms) {
+        let goes_on =
+            terms.counted_from_ms.is_some() && terms.counted_from_ms == self.terms.counted_from_ms;
+        if !goes_on {
+            self.began_at = self.total();
+        }
+        self.terms = terms;
     }
 
     const fn total(&self) -> u64 {
@@ -112,7 +127,8 @@ impl Held {
     }
 
     fn account(&self, number: u32) -> Account {
-        let Terms { data_bytes, used_up, used_bytes, steps, together } = &self.terms;
+        let Terms { data_bytes, used_up, used_bytes, steps, together, counted_from_ms: _ } =
+            &self.terms;
         // In what the kernel counts.
         let at = |bytes: u64| (self.began_at + bytes).saturating_sub(self.carried);
         let after = |step: &Step| at(step.after_bytes.saturating_sub(*used_bytes));
@@ -169,8 +185,7 @@ impl Accounts {
             .entry(subscriber.username.clone())
             .or_insert_with(|| Held::new(subscriber.username.clone(), terms.clone()));
         if held.terms != terms {
-            held.terms = terms;
-            held.began_at = held.total();
+            held.take_up(terms);
         }
         let number = match held.number {
             Some(number) => number,
@@ -222,8 +237,7 @@ impl Accounts {
         if held.terms == terms {
             return false;
         }
-        held.began_at = held.total();
-        held.terms = terms;
+        held.take_up(terms);
         true
     }
 
@@ -329,6 +343,23 @@ mod tests {
         assert!(!accounts.want(&amina()));
         assert!(accounts.want(&Subscriber { data_bytes: Some(5_000), ..amina() }));
         assert_eq!(accounts.account("amina").unwrap().quota, Some(5_300));
+    }
+
+    #[test]
+    fn more_of_the_same_term_counts_what_was_used_and_the_next_term_does_not() {
+        let of_term = |from, bytes| Subscriber {
+            data_bytes: Some(bytes),
+            counted_from_ms: Some(from),
+            ..amina()
+        };
+        let mut accounts = Accounts::new(8, Vec::new());
+        accounts.arrive(&of_term(7, 1_000));
+        accounts.observe(&[charged(300)]);
+        assert!(accounts.want(&of_term(7, 5_000)));
+        assert_eq!(accounts.get("amina").unwrap().left(), Some(4_700));
+        // Renewed: as much as before, and nothing of it is used.
+        assert!(accounts.want(&of_term(8, 5_000)));
+        assert_eq!(accounts.get("amina").unwrap().left(), Some(5_000));
     }
 
     #[test]

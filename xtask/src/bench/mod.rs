@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{setup, workspace};
 
+pub mod billing;
 pub mod dataplane;
 pub mod radius;
 
@@ -17,6 +18,7 @@ pub mod radius;
 pub enum What {
     Radius,
     Dataplane,
+    Billing,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -42,12 +44,13 @@ impl Options {
 }
 
 impl What {
-    const ALL: &[Self] = &[Self::Radius, Self::Dataplane];
+    const ALL: &[Self] = &[Self::Radius, Self::Dataplane, Self::Billing];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Radius => "radius",
             Self::Dataplane => "dataplane",
+            Self::Billing => "billing",
         }
     }
 
@@ -55,6 +58,7 @@ impl What {
         match self {
             Self::Radius => radius::run(options),
             Self::Dataplane => dataplane::run(options),
+            Self::Billing => billing::run(options),
         }
     }
 }

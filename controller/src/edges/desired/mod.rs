@@ -62,6 +62,7 @@ struct Have {
     revision: u64,
     hash: Option<String>,
     applied_revision: u64,
+    uplink: Option<Shape>,
 }
 
 /// Drops what an edge would refuse, with everything beside it: NASes without a secret, and
@@ -70,6 +71,7 @@ pub fn compile(
     mut nas: Vec<Nas>,
     mut subscribers: Vec<Subscriber>,
     realms: Vec<String>,
+    garden: Garden,
 ) -> Desired {
     nas.retain(|nas| !nas.secret.expose().is_empty());
     nas.sort_by_key(|nas| nas.address);
@@ -79,20 +81,19 @@ pub fn compile(
         subscriber.macs.sort_unstable();
     }
     subscribers.sort_by(|one, other| one.username.cmp(&other.username));
-    let (site, garden) = (None, Garden::default());
-    Desired { revision: 0, nas, subscribers, site, garden, realms }
+    Desired { revision: 0, nas, subscribers, site: None, garden, realms }
 }
 
 /// SHA-256 of the state's JSON with revision 0, in hexadecimal. Pure.
-pub fn hash(nas: &[Nas], of_all: &Desired) -> String {
-    /// [`Desired`] in pieces: all but the NASes is the same for all edges of a tenant.
+pub fn hash(nas: &[Nas], site: Option<Shape>, of_all: &Desired) -> String {
+    /// [`Desired`] in pieces: all but the NASes and the site is the same for all edges of a tenant.
     #[derive(Serialize)]
     struct View<'a> {
         revision: u64,
         nas: &'a [Nas],
         subscriber: &'a [Subscriber],
         #[serde(skip_serializing_if = "Option::is_none")]
-        site: &'a Option<Shape>,
+        site: Option<Shape>,
         #[serde(skip_serializing_if = "Garden::is_default")]
         garden: &'a Garden,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -110,7 +111,7 @@ pub fn hash(nas: &[Nas], of_all: &Desired) -> String {
         }
     }
     let mut sink = Sink(Sha256::new());
-    let Desired { revision: _, nas: _, subscribers, site, garden, realms } = of_all;
+    let Desired { revision: _, nas: _, subscribers, site: _, garden, realms } = of_all;
     let view = View { revision: 0, nas, subscriber: subscribers, site, garden, realms };
     serde_json::to_writer(io::BufWriter::new(&mut sink), &view)
         .expect("the state has text keys, and the sink takes everything");
@@ -166,8 +167,9 @@ impl Desk {
         let waiting = wishes.subscriptions_waiting().await?;
         let edges = wishes.edges(None).await?;
         let all_nas = wishes.nas(None).await?;
+        let subscribers = wishes.subscribers(clock::now()).await?;
         let of_all =
-            compile(Vec::new(), wishes.subscribers(clock::now()).await?, wishes.realms().await?);
+            compile(Vec::new(), subscribers, wishes.realms().await?, wishes.garden().await?);
 
         let mut changed = Vec::new();
         let mut serving = 0_u32;
@@ -175,9 +177,9 @@ impl Desk {
         for have in edges {
             let own = all_nas.iter().filter(|(edge, _)| *edge == have.edge);
             let own = own.map(|(_, nas)| nas.clone()).collect();
-            let nas = compile(own, Vec::new(), Vec::new()).nas;
+            let nas = compile(own, Vec::new(), Vec::new(), Garden::default()).nas;
             serving += u32::from(!nas.is_empty());
-            let hash = hash(&nas, &of_all);
+            let hash = hash(&nas, have.uplink, &of_all);
             if have.hash.as_ref() == Some(&hash) {
                 let is_behind = have.applied_revision != have.revision && !nas.is_empty();
                 behind += u32::from(is_behind);
@@ -222,8 +224,9 @@ impl Desk {
         let Some(have) = wishes.edges(Some(edge)).await?.pop() else { return Ok(None) };
         let nas = wishes.nas(Some(edge)).await?.into_iter().map(|(_, nas)| nas).collect();
         let subscribers = wishes.subscribers(clock::now()).await?;
-        let mut desired = compile(nas, subscribers, wishes.realms().await?);
-        let hash = hash(&desired.nas, &desired);
+        let mut desired = compile(nas, subscribers, wishes.realms().await?, wishes.garden().await?);
+        desired.site = have.uplink;
+        let hash = hash(&desired.nas, desired.site, &desired);
         let is_new = have.hash.as_ref() != Some(&hash);
         let pointer = Pointer { revision: have.revision + u64::from(is_new), hash };
         if is_new {
@@ -279,6 +282,7 @@ mod tests {
                 subscriber("amina", Some("p"), &[]),
             ],
             Vec::new(),
+            Garden::default(),
         );
         let names: Vec<_> = desired.subscribers.iter().map(|one| one.username.as_str()).collect();
         assert_eq!(names, ["amina", "device"]);
@@ -289,8 +293,9 @@ mod tests {
     fn the_order_of_rows_is_no_change_and_everything_else_is() {
         let state = |first: &str, second: &str, macs: &[&str]| {
             let rows = vec![subscriber(first, Some("p"), &[]), subscriber(second, Some("p"), macs)];
-            let desired = compile(vec![nas("10.0.0.1/32", "s")], rows, Vec::new());
-            hash(&desired.nas, &desired)
+            let (nas, garden) = (vec![nas("10.0.0.1/32", "s")], Garden::default());
+            let desired = compile(nas, rows, Vec::new(), garden);
+            hash(&desired.nas, None, &desired)
         };
         let (one, two) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
         assert_eq!(state("a", "b", &[]), state("b", "a", &[]));
@@ -305,11 +310,15 @@ mod tests {
             vec![nas("10.0.0.1/32", "s")],
             vec![subscriber("amina", Some("p"), &["02:00:00:00:00:01"])],
             vec!["wisp.example".to_owned()],
+            Garden { names: vec!["kra.go.ke".to_owned()], ..Garden::default() },
         );
-        for desired in [Desired { realms: Vec::new(), ..desired.clone() }, desired] {
+        let kbps = Kbps::new(100_000).unwrap();
+        let site = Some(Shape { down_kbps: kbps, up_kbps: kbps });
+        let small = Desired { realms: Vec::new(), garden: Garden::default(), ..desired.clone() };
+        for desired in [small, Desired { site, ..desired.clone() }, desired] {
             let json = serde_json::to_vec(&desired).unwrap();
             let want = token::hex(Sha256::digest(json).as_slice());
-            assert_eq!(hash(&desired.nas, &desired), want);
+            assert_eq!(hash(&desired.nas, desired.site, &desired), want);
         }
     }
 }

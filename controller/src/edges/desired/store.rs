@@ -9,7 +9,9 @@ use shared::{
     id::{EdgeId, NasId, SubscriberId, SubscriptionId, TenantId},
     net::{Prefix, Vlan},
     rate::{Kbps, Shape},
-    wire::latest::desired::{Enforce, Nas, Pointer, Require, Subscriber, Vendor},
+    wire::latest::desired::{
+        Class, Enforce, Garden, Nas, Pointer, Require, Step, Subscriber, UsedUp, Vendor,
+    },
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -17,6 +19,7 @@ use uuid::Uuid;
 use super::{DesiredError, Have};
 use crate::{
     db::{Db, StoreError},
+    network::limits,
     seal::{Place, Seal},
 };
 
@@ -32,6 +35,66 @@ pub(super) struct Wishes<'c> {
     pub(super) conn: &'c mut PgConnection,
     pub(super) tenant: TenantId,
     pub(super) seal: &'c Seal,
+}
+
+/// What is counted of a subscriber. What is left changes with every packet and is not part of a
+/// state: it says what there was, and from when it is counted.
+struct Counted {
+    data_bytes: Option<u64>,
+    used_up: UsedUp,
+    steps: Vec<Step>,
+    counted_from_ms: Option<u64>,
+}
+
+impl Counted {
+    fn of(row: &SubscriberRow, shape: Shape) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "plan_version", column, row: row.id };
+        let kbps = |column, kbps: i32| {
+            u32::try_from(kbps).ok().and_then(Kbps::new).ok_or_else(|| corrupt(column))
+        };
+        let bytes = |column, bytes: i64| u64::try_from(bytes).map_err(|_| corrupt(column));
+        let mut steps = Vec::with_capacity(row.steps_after.len());
+        let rates = row.steps_down.iter().zip(&row.steps_up);
+        for (after, (down, up)) in row.steps_after.iter().zip(rates) {
+            let shape =
+                Shape { down_kbps: kbps("down_kbps", *down)?, up_kbps: kbps("up_kbps", *up)? };
+            steps.push(Step { after_bytes: bytes("after_bytes", *after)?, shape });
+        }
+        let mut data_bytes = row.data_bytes.map(|all| bytes("data_bytes", all)).transpose()?;
+        let mut used_up = UsedUp::End;
+        match row.on_exhaust.as_str() {
+            // It goes on, slower.
+            "throttle" => {
+                if let Some(after_bytes) = data_bytes.take() {
+                    let eighth = |kbps: Kbps| Kbps::new(kbps.get() / 8).unwrap_or(kbps);
+                    let slow = match (row.slow_down_kbps, row.slow_up_kbps) {
+                        (Some(down), Some(up)) => Shape {
+                            down_kbps: kbps("slow_down_kbps", down)?,
+                            up_kbps: kbps("slow_up_kbps", up)?,
+                        },
+                        (Some(_) | None, Some(_) | None) => Shape {
+                            down_kbps: eighth(shape.down_kbps),
+                            up_kbps: eighth(shape.up_kbps),
+                        },
+                    };
+                    steps.retain(|step| step.after_bytes < after_bytes);
+                    steps.push(Step { after_bytes, shape: slow });
+                }
+            }
+            // It goes on, and costs.
+            "overage" => data_bytes = None,
+            // Who is at a hotspot buys more there.
+            _ if row.access == "hotspot" => used_up = UsedUp::Garden,
+            _ => {}
+        }
+        if data_bytes.is_none() {
+            used_up = UsedUp::End;
+        }
+        let counts = data_bytes.is_some() || !steps.is_empty();
+        let from = row.counted_from.filter(|_| counts).map(jiff_sqlx::Timestamp::to_jiff);
+        let counted_from_ms = from.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+        Ok(Self { data_bytes, used_up, steps, counted_from_ms })
+    }
 }
 
 /// A subscription and the revision of it that no edge has confirmed.
@@ -69,6 +132,16 @@ struct SubscriberRow {
     filter: Option<String>,
     policy: Option<String>,
     vlan: Option<i16>,
+    walled: bool,
+    access: String,
+    on_exhaust: String,
+    slow_down_kbps: Option<i32>,
+    slow_up_kbps: Option<i32>,
+    data_bytes: Option<i64>,
+    counted_from: Option<jiff_sqlx::Timestamp>,
+    steps_after: Vec<i64>,
+    steps_down: Vec<i32>,
+    steps_up: Vec<i32>,
 }
 
 impl Wishes<'_> {
@@ -76,7 +149,9 @@ impl Wishes<'_> {
     #[tracing::instrument(name = "db.edge.have", skip_all, err)]
     pub(super) async fn edges(&mut self, one: Option<EdgeId>) -> Result<Vec<Have>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT id, desired_revision, desired_hash, applied_revision FROM edge \
+            "SELECT id, desired_revision, desired_hash, applied_revision, uplink_down_kbps, \
+                    uplink_up_kbps \
+               FROM edge \
               WHERE tenant_id = $1 AND NOT revoked AND ($2::uuid IS NULL OR id = $2) \
               ORDER BY id FOR UPDATE",
             self.tenant.as_uuid(),
@@ -93,7 +168,10 @@ impl Wishes<'_> {
                         row: row.id,
                     })
                 };
+                let kbps = |kbps: Option<i32>| Kbps::new(u32::try_from(kbps?).ok()?);
+                let (down, up) = (kbps(row.uplink_down_kbps), kbps(row.uplink_up_kbps));
                 Ok(Have {
+                    uplink: down.zip(up).map(|(down_kbps, up_kbps)| Shape { down_kbps, up_kbps }),
                     edge: EdgeId::from_uuid(row.id),
                     revision: number("desired_revision", row.desired_revision)?,
                     hash: row.desired_hash,
@@ -201,8 +279,14 @@ impl Wishes<'_> {
         Ok(row.realms)
     }
 
+    /// What is open to everybody.
+    pub(super) async fn garden(&mut self) -> Result<Garden, StoreError> {
+        limits::garden_of(self.conn, self.tenant).await
+    }
+
     /// Who may be on-line: a live subscription, or else an entitlement that is valid now (the one
-    /// that ends first), and an account that is not closed.
+    /// that ends first), and an account that is not closed. Who has not paid is in the walled
+    /// garden for a while.
     #[tracing::instrument(name = "db.subscriber.wanted", skip_all, err)]
     pub(super) async fn subscribers(
         &mut self,
@@ -215,21 +299,65 @@ impl Wishes<'_> {
                     ARRAY (SELECT mac FROM subscriber_device AS device \
                             WHERE device.tenant_id = who.tenant_id \
                               AND device.subscriber_id = who.id) AS \"macs!\", \
+                    coalesce(what.walled AND given.id IS NULL, false) AS \"walled!\", \
                     version.down_kbps, version.up_kbps, version.max_devices, \
                     version.idle_timeout_seconds, version.pool, version.filter, \
-                    version.policy, version.vlan \
+                    version.policy, version.vlan, version.access, version.on_exhaust, \
+                    version.slow_down_kbps, version.slow_up_kbps, \
+                    CASE WHEN given.id IS NOT NULL THEN given.bytes_granted \
+                         ELSE coalesce(term.bytes_granted, version.data_bytes) \
+                              + coalesce(more.bytes, 0)::bigint END AS data_bytes, \
+                    CASE WHEN given.id IS NOT NULL THEN lower(given.valid) \
+                         WHEN version.data_bytes IS NULL AND version.fup_window <> 'period' \
+                         THEN date_trunc(version.fup_window, $2::timestamptz AT TIME ZONE tenant.tz) \
+                                AT TIME ZONE tenant.tz \
+                         ELSE coalesce(term.start, what.term_start) END \
+                      AS \"counted_from: jiff_sqlx::Timestamp\", \
+                    ARRAY (SELECT step.after_bytes FROM plan_fup_step AS step \
+                            WHERE step.tenant_id = version.tenant_id \
+                              AND step.plan_version_id = version.id ORDER BY step.step) \
+                      AS \"steps_after!\", \
+                    ARRAY (SELECT step.down_kbps FROM plan_fup_step AS step \
+                            WHERE step.tenant_id = version.tenant_id \
+                              AND step.plan_version_id = version.id ORDER BY step.step) \
+                      AS \"steps_down!\", \
+                    ARRAY (SELECT step.up_kbps FROM plan_fup_step AS step \
+                            WHERE step.tenant_id = version.tenant_id \
+                              AND step.plan_version_id = version.id ORDER BY step.step) \
+                      AS \"steps_up!\" \
                FROM subscriber AS who \
-               LEFT JOIN subscription AS what \
-                 ON what.tenant_id = who.tenant_id AND what.subscriber_id = who.id \
-                AND what.state IN ('active', 'grace') \
+               JOIN tenant ON tenant.tenant_id = who.tenant_id \
                LEFT JOIN LATERAL ( \
-                 SELECT given.plan_version_id FROM entitlement AS given \
-                  WHERE given.tenant_id = who.tenant_id AND given.subscriber_id = who.id \
-                    AND given.valid @> $2::timestamptz AND what.id IS NULL \
-                  ORDER BY upper(given.valid), given.id LIMIT 1) AS given ON true \
+                 SELECT one.id, one.plan_version_id, one.walled, one.term_start \
+                   FROM subscription AS one \
+                  WHERE one.tenant_id = who.tenant_id AND one.subscriber_id = who.id \
+                    AND (one.state IN ('active', 'grace') OR one.walled) \
+                  ORDER BY one.walled, one.id LIMIT 1) AS what ON true \
+               LEFT JOIN LATERAL ( \
+                 SELECT one.id, one.plan_version_id, one.valid, one.bytes_granted \
+                   FROM entitlement AS one \
+                  WHERE one.tenant_id = who.tenant_id AND one.subscriber_id = who.id \
+                    AND one.valid @> $2::timestamptz \
+                    AND one.source_kind NOT IN ('period', 'topup') \
+                    AND (what.id IS NULL OR what.walled) \
+                  ORDER BY upper(one.valid), one.id LIMIT 1) AS given ON true \
+               LEFT JOIN LATERAL ( \
+                 SELECT lower(period.during) AS start, quota.bytes_granted \
+                   FROM subscription_period AS period \
+                   LEFT JOIN entitlement AS quota \
+                     ON quota.tenant_id = period.tenant_id AND quota.source_kind = 'period' \
+                    AND quota.source_id = period.id \
+                  WHERE period.tenant_id = who.tenant_id AND period.subscription_id = what.id \
+                    AND lower(period.during) <= $2::timestamptz \
+                    AND upper(period.during) > least(what.term_start, $2::timestamptz) \
+                  ORDER BY lower(period.during) DESC LIMIT 1) AS term ON true \
+               LEFT JOIN LATERAL ( \
+                 SELECT sum(one.bytes_granted) AS bytes FROM entitlement AS one \
+                  WHERE one.tenant_id = who.tenant_id AND one.subscriber_id = who.id \
+                    AND one.source_kind = 'topup' AND one.valid @> $2::timestamptz) AS more ON true \
                JOIN plan_version AS version \
                  ON version.tenant_id = who.tenant_id \
-                AND version.id = coalesce(what.plan_version_id, given.plan_version_id) \
+                AND version.id = coalesce(given.plan_version_id, what.plan_version_id) \
               WHERE who.tenant_id = $1 AND who.status = 'active'",
             self.tenant.as_uuid(),
             now.to_sqlx() as _
@@ -249,17 +377,22 @@ impl Wishes<'_> {
         };
         let place =
             Place { tenant: self.tenant, table: "subscriber", row: id, column: "password_sealed" };
-        let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
-        let macs = row.macs.iter().map(|mac| mac.parse());
         let shape = Shape {
             down_kbps: kbps("down_kbps", row.down_kbps)?,
             up_kbps: kbps("up_kbps", row.up_kbps)?,
         };
+        let Counted { data_bytes, used_up, steps, counted_from_ms } = Counted::of(&row, shape)?;
+        let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
+        let macs = row.macs.iter().map(|mac| mac.parse());
         Ok(Subscriber {
+            class: if row.walled { Class::Garden } else { Class::Active },
+            data_bytes,
+            used_up,
+            steps,
+            counted_from_ms,
             id: Some(SubscriberId::from_uuid(id)),
             subscription: row.subscription_id.map(SubscriptionId::from_uuid),
             password: password.transpose()?,
-            // What is left changes with every packet and is not part of a state.
             idle_timeout: row.idle_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             max_sessions: u32::try_from(row.max_devices).ok(),
             macs: macs

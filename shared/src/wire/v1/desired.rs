@@ -247,6 +247,10 @@ pub struct Subscriber {
     /// Rates of all devices together from some usage on (a fair use policy), in ascending order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+    /// From when `data_bytes` and `steps` are counted, in milliseconds since 1970: as long as it is
+    /// the same, what was used stays used, whatever else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_from_ms: Option<u64>,
     /// What is left of time on-line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online_seconds: Option<u64>,
@@ -295,6 +299,7 @@ impl Subscriber {
             used_up: UsedUp::End,
             used_bytes: 0,
             steps: Vec::new(),
+            counted_from_ms: None,
             online_seconds: None,
             session_timeout: None,
             idle_timeout: None,

@@ -39,7 +39,7 @@ mod load;
 mod measured;
 mod memory;
 mod peers;
-mod postgres;
+pub(super) mod postgres;
 mod request;
 
 const SECRET: &str = "a secret of the bench";

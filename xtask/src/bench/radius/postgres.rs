@@ -1,5 +1,5 @@
-//! A private Postgres for FreeRADIUS's SQL module: on a Unix socket, on the server's core, as safe
-//! as Postgres is by default.
+//! A private Postgres, for FreeRADIUS's SQL module and for other benches: on a Unix socket, on the
+//! server's core, as safe as Postgres is by default.
 
 use std::{
     fmt::Write as _,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::workspace;
 
-pub(super) struct Postgres {
+pub(in crate::bench) struct Postgres {
     server: Guard,
     programs: PathBuf,
     folder: TempDir,
@@ -38,6 +38,15 @@ const SCHEMA: &str = "/etc/freeradius/3.0/mods-config/sql/main/postgresql/schema
 impl Postgres {
     /// With FreeRADIUS's tables, and the subscribers in them.
     pub(super) fn start() -> Result<Self> {
+        let postgres = Self::bare()?;
+        let schema = fs::read_to_string(SCHEMA).with_context(|| format!("cannot read {SCHEMA}"))?;
+        postgres.run(&schema)?;
+        postgres.run(&subscribers()?)?;
+        Ok(postgres)
+    }
+
+    /// With nothing in it.
+    pub(in crate::bench) fn bare() -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -62,15 +71,24 @@ impl Postgres {
         let server = server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let postgres = Self { server: Guard(server), programs, folder };
         postgres.wait_until_up()?;
-        let schema = fs::read_to_string(SCHEMA).with_context(|| format!("cannot read {SCHEMA}"))?;
-        postgres.run(&schema)?;
-        postgres.run(&subscribers()?)?;
         Ok(postgres)
     }
 
     /// For libpq.
     pub(super) fn address(&self) -> String {
         format!("host={} user=radius dbname=postgres", self.folder.path().display())
+    }
+
+    /// For programs that take a URL.
+    pub(in crate::bench) fn url(&self) -> String {
+        format!("postgres://radius@localhost/postgres?host={}", self.folder.path().display())
+    }
+
+    /// What a query says, one row a line.
+    pub(in crate::bench) fn ask(&self, sql: &str) -> Result<String> {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]);
+        Ok(workspace::output(psql.args(["--command", sql]).arg(self.address()))?.trim().to_owned())
     }
 
     fn wait_until_up(&self) -> Result<()> {
@@ -85,7 +103,7 @@ impl Postgres {
         Ok(())
     }
 
-    fn run(&self, sql: &str) -> Result<()> {
+    pub(in crate::bench) fn run(&self, sql: &str) -> Result<()> {
         let mut child = Command::new(self.programs.join("psql"))
             .args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", &self.address()])
             .stdin(Stdio::piped())
@@ -103,7 +121,7 @@ impl Postgres {
 
     /// Of all its processes.
     #[expect(clippy::float_arithmetic, reason = "a measurement")]
-    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+    pub(in crate::bench) fn cpu_seconds(&self) -> Result<f64> {
         let mut sum = 0.0;
         for pid in self.processes()? {
             // One that has just ended has used next to nothing: those at work stay.
@@ -128,7 +146,7 @@ impl Postgres {
         Ok(all)
     }
 
-    pub(super) fn stop(self) -> Result<()> {
+    pub(in crate::bench) fn stop(self) -> Result<()> {
         let Self { mut server, folder, .. } = self;
         // Its children end when it is told to; a kill would leave them to find out.
         let pid = nix::unistd::Pid::from_raw(server.0.id().cast_signed());
