@@ -12,8 +12,10 @@ use crate::operators::Role;
 pub struct Actor {
     pub tenant: TenantId,
     pub role: Role,
-    /// None for the command line.
+    /// None for the command line and for the program itself.
     pub operator: Option<OperatorId>,
+    /// What the program does on its own, by name.
+    pub program: Option<&'static str>,
     /// Whose staff it is; none: the tenant's own.
     pub reseller: Option<ResellerId>,
     pub ip: Option<IpAddr>,
@@ -24,12 +26,22 @@ impl Actor {
     /// Who sits at the machine and may read its files owns it.
     pub fn command_line(tenant: TenantId) -> Self {
         let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
-        Self { tenant, role, operator: None, reseller: None, ip: None, request: Uuid::now_v7() }
+        let request = Uuid::now_v7();
+        Self { tenant, role, operator: None, program: None, reseller: None, ip: None, request }
+    }
+
+    /// The program, at work on its own.
+    pub fn program(tenant: TenantId, name: &'static str) -> Self {
+        Self { role: Role::Owner, program: Some(name), ..Self::command_line(tenant) }
     }
 
     /// As it stands in audit rows.
     pub fn name(&self) -> String {
-        self.operator.map_or_else(|| "command-line".to_owned(), |operator| operator.to_string())
+        match (self.operator, self.program) {
+            (Some(operator), _) => operator.to_string(),
+            (None, Some(program)) => program.to_owned(),
+            (None, None) => "command-line".to_owned(),
+        }
     }
 }
 

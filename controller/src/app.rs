@@ -11,6 +11,7 @@ use crate::{
     audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
+    doubts::{self, Doubts},
     edges::{
         LookAgain,
         desired::{self, Desk},
@@ -19,10 +20,14 @@ use crate::{
         office::Office,
         presence::Secrets,
     },
+    gateways::Hosts,
     http::{self, Guarded},
+    inbox::{self, Inbox},
+    intents::{self, Intents},
     invoices::{self, Invoices},
     ledger::{self, Ledger},
     logins::{self, Logins},
+    merchants::{self, Merchants},
     network::{
         access_points::{self, AccessPoints},
         nas::{self, Nases},
@@ -68,7 +73,11 @@ pub struct App {
     access_points: AccessPoints,
     audit: Audit,
     db: Db,
+    doubts: Doubts,
     edges: Edges,
+    inbox: Inbox,
+    intents: Intents,
+    merchants: Merchants,
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
@@ -155,11 +164,27 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let settings::Payments { public_url, simulator, pace } = &settings.payments;
+        let hosts = Hosts::new(simulator.as_deref());
+        let merchants = Merchants::new(db.clone(), seal.clone(), hosts, public_url);
+        let intents = Intents::new(db.clone(), seal.clone(), merchants.clone(), *pace);
+        let payouts = Payouts::new(db.clone(), merchants.clone(), *pace);
+        let inbox = Inbox::new(
+            db.clone(),
+            seal.clone(),
+            merchants.clone(),
+            intents.clone(),
+            payouts.clone(),
+        );
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
             audit: Audit::new(db.clone()),
+            doubts: Doubts::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
+            inbox,
+            intents,
+            merchants,
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invoices: Invoices::new(db.clone()),
             ledger: Ledger::new(db.clone()),
@@ -167,7 +192,7 @@ impl App {
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
-            payouts: Payouts::new(db.clone()),
+            payouts,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             settlements: Settlements::new(db.clone()),
@@ -215,6 +240,14 @@ impl App {
         &self.payments
     }
 
+    /// What payment providers say is applied, what is open is looked after, and what was approved
+    /// is paid out, until the daemon stops.
+    pub fn watch_money(&self, life: &Life) {
+        self.inbox.start(life);
+        self.intents.start(life);
+        self.payouts.start(life);
+    }
+
     pub const fn vouchers(&self) -> &Vouchers {
         &self.vouchers
     }
@@ -239,6 +272,10 @@ impl App {
             .merge(ledger::http::routes())
             .merge(invoices::http::routes())
             .merge(payments::http::routes())
+            .merge(merchants::http::routes())
+            .merge(intents::http::routes())
+            .merge(doubts::http::routes())
+            .merge(inbox::http::routes())
             .merge(resellers::http::routes())
             .merge(settlements::http::routes())
             .merge(payouts::http::routes())
@@ -269,7 +306,11 @@ shares! {
     access_points: AccessPoints,
     audit: Audit,
     db: Db,
+    doubts: Doubts,
     edges: Edges,
+    inbox: Inbox,
+    intents: Intents,
+    merchants: Merchants,
     nases: Nases,
     invoices: Invoices,
     ledger: Ledger,
@@ -336,6 +377,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    app.watch_money(&life);
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

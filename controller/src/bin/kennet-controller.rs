@@ -18,7 +18,6 @@ use controller::{
     words::{Code, Email, Name, Passphrase},
 };
 use shared::daemon::{Chain, Life, start_logging};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The office end of KenNet: API, books, and the state that every edge should have.
 #[derive(Debug, Parser)]
@@ -117,7 +116,7 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
     match command {
         Command::Serve => {
             let life = Life::default();
-            stop_on_signal(&life);
+            life.stop_on_signals();
             app::serve(settings, life).await?;
         }
         Command::Migrate => Storage::reach(settings).await?.close().await,
@@ -213,19 +212,6 @@ impl PasswordFrom {
             return Ok((text.parse().context("KENNET_OPERATOR_PASSWORD")?, false));
         }
         Ok((token::random().parse()?, true))
-    }
-}
-
-fn stop_on_signal(life: &Life) {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let life_too = life.clone();
-        match signal(kind) {
-            Ok(mut signal) => life.spawn_short(async move {
-                signal.recv().await;
-                life_too.ask_to_stop();
-            }),
-            Err(error) => tracing::warn!(error = %Chain(&error), "cannot wait for a signal"),
-        }
     }
 }
 

@@ -152,8 +152,15 @@ impl Logins {
         let Origin { ip, request } = origin;
         let role = Role::Owner;
         let (ip_of, operator_of) = (Some(ip), Some(operator));
-        let actor =
-            Actor { tenant, role, operator: operator_of, reseller: None, ip: ip_of, request };
+        let actor = Actor {
+            tenant,
+            role,
+            operator: operator_of,
+            program: None,
+            reseller: None,
+            ip: ip_of,
+            request,
+        };
         db::enter(&mut tx, tenant).await?;
         let Registrant { tenant: _, name, email, password } = new;
         let new = NewOperator { email, name, role, password };
@@ -171,6 +178,7 @@ impl Logins {
             tenant: found.tenant,
             role: found.role,
             operator: Some(found.operator),
+            program: None,
             reseller: found.reseller,
             ip: Some(origin.ip),
             request: origin.request,
@@ -204,6 +212,7 @@ async fn open(
         tenant: login.tenant,
         role: login.operator.role,
         operator: Some(login.operator.id),
+        program: None,
         reseller: None,
         ip: Some(origin.ip),
         request: origin.request,

@@ -8,6 +8,8 @@ mod isolation;
 mod logins;
 mod money;
 mod processes;
+mod providers;
+mod rehearsal;
 mod resellers;
 mod routes;
 mod subscribers;

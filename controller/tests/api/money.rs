@@ -33,7 +33,7 @@ async fn pay(owner: &Staff<'_>, subscriber: &str, cents: i64) -> Reply {
 }
 
 /// The books balance, and say the same as invoices, payments and wallets.
-async fn check_the_books(world: &World, owner: &Staff<'_>) {
+pub(crate) async fn check_the_books(world: &World, owner: &Staff<'_>) {
     owner.balance("cash:till").await;
     let row = sqlx::query(
         "SELECT (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_posting),

@@ -63,8 +63,11 @@ fn nobody(path: &str) -> String {
     let tags = [
         ("/access-points/", "ap"),
         ("/batches/", "vb"),
+        ("/doubts/", "dbt"),
         ("/edges/", "edge"),
+        ("/intents/", "int"),
         ("/invoices/", "inv"),
+        ("/merchants/", "mer"),
         ("/nas/", "nas"),
         ("/operators/", "op"),
         ("/payments/", "pay"),
