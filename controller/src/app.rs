@@ -37,6 +37,8 @@ use crate::{
     payouts::{self, Payouts},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
+    reconciliations::{self, Reconciliations},
+    refunds::{self, Refunds},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
     sessions,
@@ -89,6 +91,8 @@ pub struct App {
     payments: Payments,
     payouts: Payouts,
     plans: Plans,
+    reconciliations: Reconciliations,
+    refunds: Refunds,
     resellers: Resellers,
     settlements: Settlements,
     subscribers: Subscribers,
@@ -169,12 +173,14 @@ impl App {
         let merchants = Merchants::new(db.clone(), seal.clone(), hosts, public_url);
         let intents = Intents::new(db.clone(), seal.clone(), merchants.clone(), *pace);
         let payouts = Payouts::new(db.clone(), merchants.clone(), *pace);
+        let refunds = Refunds::new(db.clone(), merchants.clone(), *pace);
         let inbox = Inbox::new(
             db.clone(),
             seal.clone(),
             merchants.clone(),
             intents.clone(),
             payouts.clone(),
+            refunds.clone(),
         );
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
@@ -182,6 +188,8 @@ impl App {
             audit: Audit::new(db.clone()),
             doubts: Doubts::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
+            reconciliations: Reconciliations::new(db.clone(), merchants.clone(), intents.clone()),
+            refunds,
             inbox,
             intents,
             merchants,
@@ -246,6 +254,7 @@ impl App {
         self.inbox.start(life);
         self.intents.start(life);
         self.payouts.start(life);
+        self.refunds.start(life);
     }
 
     pub const fn vouchers(&self) -> &Vouchers {
@@ -275,6 +284,8 @@ impl App {
             .merge(merchants::http::routes())
             .merge(intents::http::routes())
             .merge(doubts::http::routes())
+            .merge(reconciliations::http::routes())
+            .merge(refunds::http::routes())
             .merge(inbox::http::routes())
             .merge(resellers::http::routes())
             .merge(settlements::http::routes())
@@ -321,6 +332,8 @@ shares! {
     payments: Payments,
     payouts: Payouts,
     plans: Plans,
+    reconciliations: Reconciliations,
+    refunds: Refunds,
     resellers: Resellers,
     seal: Seal,
     settlements: Settlements,

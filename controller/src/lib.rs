@@ -36,6 +36,8 @@ pub mod payouts;
 pub mod paysim;
 pub mod plans;
 pub mod postgres;
+pub mod reconciliations;
+pub mod refunds;
 pub mod resellers;
 pub mod seal;
 pub mod sessions;

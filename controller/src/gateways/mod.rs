@@ -4,9 +4,13 @@
 //! certain, what was only claimed, and silence. To add a provider: a folder with the trait, a line
 //! in [`open`], its word in `payments::Provider` and in the check of the table `merchant`.
 
+mod airtel;
 pub mod daraja;
 mod pace;
+mod paystack;
 mod said;
+mod signature;
+mod stripe;
 mod wire;
 
 use std::{collections::BTreeMap, pin::Pin, sync::Arc};
@@ -19,6 +23,7 @@ use shared::{
 };
 use utoipa::ToSchema;
 
+pub(crate) use self::said::shillings;
 pub use self::{pace::Pace, wire::Hosts};
 use crate::{
     billing::Cents,
@@ -161,6 +166,9 @@ pub enum Submit {
 pub struct About<'a> {
     pub intent: IntentId,
     pub provider_ref: Option<&'a str>,
+    pub amount: Cents,
+    /// It was asked for so long ago that a failure stays one.
+    pub is_old: bool,
 }
 
 /// What a provider says when it is asked itself. It is certain.
@@ -224,6 +232,11 @@ pub enum Fact {
         provider_ref: Option<String>,
         code: String,
         verdict: Verdict,
+    },
+    /// Something came of an intent; the provider itself has to say what.
+    Look {
+        intent: Option<IntentId>,
+        provider_ref: Option<String>,
     },
     /// Of the subject in the address.
     PaidOut(Done),
@@ -371,7 +384,9 @@ pub fn open(
     let wire = hosts.wire(identity.provider, identity.environment)?;
     match identity.provider {
         Provider::Mpesa => Ok(Arc::new(daraja::Daraja::new(wire, identity, secrets))),
-        Provider::Airtel | Provider::Paystack | Provider::Stripe => Err(OpenError::NoProvider),
+        Provider::Airtel => Ok(Arc::new(airtel::Airtel::new(wire, secrets))),
+        Provider::Paystack => Ok(Arc::new(paystack::Paystack::new(wire, secrets))),
+        Provider::Stripe => Ok(Arc::new(stripe::Stripe::new(wire, secrets))),
         Provider::Cash | Provider::Bank => Err(OpenError::NoProvider),
     }
 }

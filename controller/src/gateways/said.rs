@@ -6,7 +6,7 @@ use super::Unreadable;
 use crate::{billing::Cents, words::Receipt};
 
 /// Shillings with or without cents, as text or as a number: `"50"`, `50.0`, `"1,500.00"`.
-pub(super) fn shillings(value: &Value) -> Option<Cents> {
+pub(crate) fn shillings(value: &Value) -> Option<Cents> {
     let text = text(value)?.replace(',', "");
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

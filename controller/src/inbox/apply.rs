@@ -1,6 +1,6 @@
 //! One event: what it says, whether it is believed, and what is done about it.
 
-use shared::id::{IntentId, PayoutId};
+use shared::id::{IntentId, PayoutId, RefundId};
 use subtle::ConstantTimeEq as _;
 
 use super::{ApplyError, Event, Inbox};
@@ -81,13 +81,21 @@ impl Inbox {
                 heard::not_collected(tx, at, intent, provider_ref.as_deref(), code, *verdict)
                     .await?;
             }
+            Fact::Look { intent: told, provider_ref } => {
+                heard::look(tx, at, intent.or(*told), provider_ref.as_deref()).await?;
+            }
             Fact::PaidOut(done) => {
                 if let Some(subject) = event.subject {
                     let id = PayoutId::from_uuid(subject);
                     self.payouts.heard(tx, at.actor, id, done).await?;
                 }
             }
-            Fact::GivenBack(_) | Fact::TakenBack { .. } => {}
+            Fact::GivenBack(done) => {
+                if let Some(subject) = event.subject {
+                    let id = RefundId::from_uuid(subject);
+                    self.refunds.heard(tx, at.actor, id, done).await?;
+                }
+            }
         }
         Ok(())
     }

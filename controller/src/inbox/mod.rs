@@ -33,6 +33,7 @@ use crate::{
     merchants::{MerchantError, Merchants},
     payments::PaymentError,
     payouts::{PayoutError, Payouts},
+    refunds::{RefundError, Refunds},
     seal::Seal,
     token,
 };
@@ -86,6 +87,8 @@ enum ApplyError {
     #[error(transparent)]
     Payout(#[from] PayoutError),
     #[error(transparent)]
+    Refund(#[from] RefundError),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -102,6 +105,8 @@ impl ApplyError {
             Self::Payment(_) => Some(DoubtKind::Elsewhere),
             Self::Payout(PayoutError::Store(_) | PayoutError::Claim(_)) => None,
             Self::Payout(_) => Some(DoubtKind::Contradiction),
+            Self::Refund(RefundError::Store(_) | RefundError::Claim(_)) => None,
+            Self::Refund(_) => Some(DoubtKind::Contradiction),
             Self::Merchant(_) | Self::Store(_) => None,
         }
     }
@@ -115,6 +120,7 @@ pub struct Inbox {
     merchants: Merchants,
     intents: Intents,
     payouts: Payouts,
+    refunds: Refunds,
     /// Something has come in.
     bell: Arc<Notify>,
 }
@@ -126,8 +132,9 @@ impl Inbox {
         merchants: Merchants,
         intents: Intents,
         payouts: Payouts,
+        refunds: Refunds,
     ) -> Self {
-        Self { db, seal, merchants, intents, payouts, bell: Arc::default() }
+        Self { db, seal, merchants, intents, payouts, refunds, bell: Arc::default() }
     }
 
     /// Stores what came; false: nobody has this address.

@@ -177,6 +177,28 @@ pub(crate) async fn not_collected(
     store::settle(tx, tenant, id, state, Some(code), next).await
 }
 
+/// Something came of an intent: the provider is asked at once.
+pub(crate) async fn look(
+    tx: &mut Tx,
+    at: &At<'_>,
+    subject: Option<IntentId>,
+    provider_ref: Option<&str>,
+) -> Result<(), StoreError> {
+    let tenant = at.tenant();
+    let id = match subject {
+        Some(id) => Some(id),
+        None => store::locate(tx, tenant, at.merchant.provider, provider_ref, None, None).await?,
+    };
+    let Some(id) = id else { return Ok(()) };
+    match store::lock(tx, tenant, id).await? {
+        Some(intent) if intent.state != IntentState::Succeeded => {
+            let (state, code) = (intent.state, intent.code.as_deref());
+            store::settle(tx, tenant, id, state, code, Some(at.now)).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// What the provider said when it was asked.
 pub(super) async fn answered(
     tx: &mut Tx,

@@ -17,6 +17,8 @@ const CHECKS: &[i64] = &[5, 10, 20, 40, 60, 90, 300, 900, 3600, 6 * 3600, 24 * 3
 pub(super) const LEASE: i64 = 60;
 /// A payer who is busy with another prompt is free again.
 pub(super) const SEND_AGAIN: i64 = 60;
+/// Seconds after which no provider takes a failure back. Airtel may for three minutes.
+pub(super) const FAILURE_STAYS: i64 = 180;
 /// Then somebody else has to be asked.
 pub(super) const SENDS_MAX: i16 = 5;
 

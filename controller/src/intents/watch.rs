@@ -74,7 +74,12 @@ impl Intents {
             self.push(&opened, &intent).await?;
             return Ok(());
         }
-        let about = About { intent: intent.id, provider_ref: intent.checkout.as_deref() };
+        let about = About {
+            intent: intent.id,
+            provider_ref: intent.checkout.as_deref(),
+            amount: intent.amount,
+            is_old: clock::now() >= intent.created_at + self.pace.span(schedule::FAILURE_STAYS),
+        };
         let answer = opened.gateway.query(about, clock::now()).await;
         let actor = Actor::program(tenant, PROGRAM);
         let done = db::retry(|| async {

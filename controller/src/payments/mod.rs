@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-pub(crate) use self::receive::{Incoming, Received, known, receive};
+pub(crate) use self::receive::{Incoming, Received, amounts, known, of_day, receive};
 use crate::{
     actor::Actor,
     audit,
@@ -320,9 +320,22 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, P
 }
 
 /// Nobody else spends it until the transaction ends.
-async fn lock(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, PaymentError> {
+pub(crate) async fn lock(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PaymentId,
+) -> Result<Payment, PaymentError> {
     store::lock(tx, tenant, id).await?;
     find(tx, tenant, id).await
+}
+
+/// What somebody has.
+pub(crate) async fn wallet(
+    tx: &mut Tx,
+    tenant: TenantId,
+    subscriber: SubscriberId,
+) -> Result<Cents, StoreError> {
+    store::wallet(tx, tenant, subscriber).await
 }
 
 /// From suspense into a wallet.

@@ -12,6 +12,7 @@ use crate::{
     audit,
     billing::Cents,
     db::{StoreError, Tx},
+    gateways::Window,
     invoices,
     words::{Receipt, Shortcode},
 };
@@ -82,6 +83,27 @@ pub(crate) async fn known(
     receipts: &[String],
 ) -> Result<Vec<String>, StoreError> {
     store::known(tx, tenant, provider, receipts).await
+}
+
+/// What came in within a while at one place, by the providers' clocks.
+pub(crate) async fn of_day(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    shortcode: &Shortcode,
+    window: Window,
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    store::of_day(tx, tenant, provider, shortcode, window).await
+}
+
+/// Those of the receipts that are in the books, with their amounts.
+pub(crate) async fn amounts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    receipts: &[String],
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    store::amounts(tx, tenant, provider, receipts).await
 }
 
 async fn pay_open(

@@ -9,8 +9,9 @@ use super::{Allocation, Filter, Incoming, OWN_RECEIPTS, Payment, PaymentState, P
 use crate::{
     billing::Cents,
     db::{Cell, StoreError, Tx, one},
+    gateways::Window,
     ledger,
-    words::Receipt,
+    words::{Receipt, Shortcode},
 };
 
 /// The next of the tenant's own, without gaps.
@@ -85,6 +86,51 @@ pub(super) async fn known(
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(|row| row.receipt).collect())
+}
+
+pub(super) async fn of_day(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    shortcode: &Shortcode,
+    window: Window,
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, receipt, amount_cents FROM payment
+          WHERE tenant_id = $1 AND provider = $2 AND shortcode = $3
+            AND paid_at >= $4 AND paid_at < $5",
+        tenant.as_uuid(),
+        provider.as_str(),
+        shortcode.as_str(),
+        window.from.to_sqlx() as _,
+        window.until.to_sqlx() as _,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(|row| amount(row.id, &row.receipt, row.amount_cents)).collect()
+}
+
+pub(super) async fn amounts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    receipts: &[String],
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, receipt, amount_cents FROM payment
+          WHERE tenant_id = $1 AND provider = $2 AND receipt = ANY ($3)",
+        tenant.as_uuid(),
+        provider.as_str(),
+        receipts,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(|row| amount(row.id, &row.receipt, row.amount_cents)).collect()
+}
+
+fn amount(id: Uuid, receipt: &str, cents: i64) -> Result<(Receipt, Cents), StoreError> {
+    let at = Cell { table: "payment", row: id };
+    Ok((at.parse("receipt", receipt)?, Cents::new(cents)))
 }
 
 pub(super) async fn assign(

@@ -9,11 +9,60 @@ use std::{
     time::Duration,
 };
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::{Sha256, Sha512};
 use shared::daemon::Life;
 use tokio::sync::Semaphore;
 
-use crate::gateways::Pace;
+use crate::{clock, gateways::Pace, token};
+
+/// Something to be said.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    pub(super) url: String,
+    pub(super) body: Value,
+    pub(super) sign: Sign,
+}
+
+/// How a provider signs.
+#[derive(Clone, Debug)]
+pub(super) enum Sign {
+    Nothing,
+    /// Over the body.
+    Paystack(String),
+    /// Over the time and the body.
+    Stripe(String),
+}
+
+impl Word {
+    pub(super) fn unsigned(url: &str, body: Value) -> Self {
+        Self { url: url.to_owned(), body, sign: Sign::Nothing }
+    }
+}
+
+impl Sign {
+    fn header(&self, raw: &str) -> Option<(&'static str, String)> {
+        match self {
+            Self::Nothing => None,
+            Self::Paystack(key) => {
+                let mac = Hmac::<Sha512>::new_from_slice(key.as_bytes());
+                let mut mac = mac.expect("HMAC takes keys of every length");
+                mac.update(raw.as_bytes());
+                let mac = token::hex(&mac.finalize().into_bytes());
+                Some(("x-paystack-signature", mac))
+            }
+            Self::Stripe(key) => {
+                let time = clock::now().as_second();
+                let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
+                let mut mac = mac.expect("HMAC takes keys of every length");
+                mac.update(format!("{time}.{raw}").as_bytes());
+                let mac = token::hex(&mac.finalize().into_bytes());
+                Some(("stripe-signature", format!("t={time},v1={mac}")))
+            }
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Courier {
@@ -60,6 +109,17 @@ impl Courier {
     pub(super) async fn post(&self, url: &str, body: &Value) -> Option<Value> {
         let _line = self.lines.acquire().await.ok()?;
         answer(self.http.post(url).json(body)).await
+    }
+
+    /// The same, as the provider signs it.
+    pub(super) async fn say(&self, word: &Word) -> Option<Value> {
+        let _line = self.lines.acquire().await.ok()?;
+        let raw = word.body.to_string();
+        let mut request = self.http.post(&word.url).header("content-type", "application/json");
+        if let Some((name, value)) = word.sign.header(&raw) {
+            request = request.header(name, value);
+        }
+        answer(request.body(raw)).await
     }
 
     /// Pretends to come from another of this machine's addresses.

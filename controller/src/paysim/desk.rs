@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Behaviour, Moved, Sim, daraja::Paid};
+use super::{Behaviour, Moved, Sim, daraja::Paid, elsewhere::Hook};
 
 /// What a phone does next, one after the other, instead of what its number says.
 #[derive(Debug, Deserialize)]
@@ -40,6 +40,10 @@ pub(super) struct Forge {
 impl Sim {
     pub(super) fn script(&self, script: Script) {
         self.state().scripts.insert(script.msisdn, script.behaviours);
+    }
+
+    pub(super) fn hook(&self, hook: Hook) {
+        self.state().hooks.insert(hook.provider, hook);
     }
 
     pub(super) async fn pay_in(&self, pay: &Pay) -> Option<Moved> {

@@ -32,7 +32,9 @@ impl Sim {
 fn router(sim: Sim) -> Router {
     Router::new()
         .merge(daraja::http::routes())
+        .merge(elsewhere::http::routes())
         .route("/_sim/books", get(books))
+        .route("/_sim/hook", post(hook))
         .route("/_sim/prompt", get(prompt))
         .route("/_sim/script", post(script))
         .route("/_sim/pay", post(pay))
@@ -62,6 +64,11 @@ async fn prompt(State(sim): State<Sim>, Query(query): Query<PromptQuery>) -> Jso
 
 async fn script(State(sim): State<Sim>, Json(body): Json<Script>) -> StatusCode {
     sim.script(body);
+    StatusCode::NO_CONTENT
+}
+
+async fn hook(State(sim): State<Sim>, Json(body): Json<Hook>) -> StatusCode {
+    sim.hook(body);
     StatusCode::NO_CONTENT
 }
 

@@ -11,6 +11,7 @@ mod chance;
 mod courier;
 mod daraja;
 mod desk;
+mod elsewhere;
 pub mod http;
 
 use std::{
@@ -27,8 +28,11 @@ pub use self::{
     behaviours::Behaviour,
     books::{Balance, Moved, Sum},
 };
-use self::{books::Books, courier::Courier};
-use crate::{clock, gateways::Pace};
+use self::{
+    books::Books,
+    courier::{Courier, Word},
+};
+use crate::{clock, gateways::Pace, payments::Provider};
 
 /// Everything there is of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,6 +53,10 @@ struct State {
     paybills: HashMap<String, Paybill>,
     /// By what they are called in answers.
     prompts: HashMap<String, daraja::Prompt>,
+    /// At Airtel, Paystack and Stripe, by what they are called in answers.
+    charges: HashMap<String, elsewhere::Charge>,
+    /// Where these three say everything, by provider.
+    hooks: HashMap<Provider, elsewhere::Hook>,
     /// What was done once, and how often.
     times: HashMap<(String, &'static str), u32>,
     /// What was chosen for a prompt, by its reference: sent again, it is the same payer.
@@ -125,28 +133,27 @@ impl Sim {
     }
 
     /// Says something to somebody, after `seconds` of the provider's clock.
-    fn tell(&self, url: &str, body: Value, seconds: u64) {
+    fn tell(&self, word: Word, seconds: u64) {
         let sim = self.clone();
-        let url = url.to_owned();
         self.courier.send(async move {
             sim.courier.wait(Duration::from_secs(seconds)).await;
             // What an outage swallows is not said later.
             if !sim.is_out() {
-                sim.courier.post(&url, &body).await;
+                sim.courier.say(&word).await;
             }
         });
     }
 
     /// As its behaviour is: once, never, often, or late.
-    fn tell_as(&self, behaviour: Behaviour, url: &str, body: &Value) {
+    fn tell_as(&self, behaviour: Behaviour, word: &Word) {
         match behaviour {
             Behaviour::CallbackLost => {}
             Behaviour::FiveTimes => {
                 for seconds in [0, 0, 1, 5, 30] {
-                    self.tell(url, body.clone(), seconds);
+                    self.tell(word.clone(), seconds);
                 }
             }
-            Behaviour::TenMinutesLate => self.tell(url, body.clone(), 600),
+            Behaviour::TenMinutesLate => self.tell(word.clone(), 600),
             Behaviour::Success
             | Behaviour::Cancelled
             | Behaviour::NobodyThere
@@ -163,7 +170,7 @@ impl Sim {
             | Behaviour::BusyTwice
             | Behaviour::SlowValidation
             | Behaviour::Masked
-            | Behaviour::UnknownCode => self.tell(url, body.clone(), 0),
+            | Behaviour::UnknownCode => self.tell(word.clone(), 0),
         }
     }
 }

@@ -40,9 +40,12 @@ pub(crate) async fn check_the_books(world: &World, owner: &Staff<'_>) {
                 (SELECT coalesce(sum(total_cents - paid_cents - credited_cents), 0)::bigint
                    FROM invoice WHERE state = 'finalised')
                 - (SELECT coalesce(sum(balance_cents), 0)::bigint FROM ledger_account
-                    WHERE code LIKE 'ar:%'),
+                    WHERE code LIKE 'ar:%' AND code NOT LIKE 'ar:chargeback:%'),
                 (SELECT coalesce(sum(amount_cents - allocated_cents), 0)::bigint FROM payment
                   WHERE state = 'matched')
+                - (SELECT coalesce(sum(r.amount_cents - r.owed_cents), 0)::bigint
+                     FROM payment_refund r JOIN payment p ON p.id = r.payment_id
+                    WHERE r.state <> 'failed' AND p.state = 'matched')
                 - (SELECT coalesce(sum(balance_cents), 0)::bigint FROM ledger_account
                     WHERE code LIKE 'wallet:%')",
     )

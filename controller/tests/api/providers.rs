@@ -44,6 +44,11 @@ impl Till {
         Self { world, sim, http: reqwest::Client::new(), life }
     }
 
+    async fn sim(&self, path: &str, body: &Value) {
+        let request = self.http.post(format!("{}{path}", self.sim)).json(body);
+        assert!(request.send().await.expect("an answer").status().is_success());
+    }
+
     async fn pay(&self, msisdn: &str, cents: i64, reference: &str) -> Value {
         let body = json!({ "shortcode": "600000", "msisdn": msisdn, "cents": cents,
                            "reference": reference });
@@ -239,7 +244,7 @@ async fn a_payout_is_sent_when_the_second_person_agrees() {
     let finance = owner.hire("finance").await;
     let reseller = owner.post("/api/resellers", json!({ "name": "Agent" })).await.is(201);
     let reseller = reseller.text("/id");
-    let float = json!({ "amount_cents": 1_000_000 });
+    let float = json!({ "cents": 1_000_000 });
     owner.post(&format!("/api/resellers/{reseller}/float"), float).await.is(200);
     let mut paths = Vec::new();
     // Paid; refused for want of money; said nothing of; the answer lost; unknown; only a timeout.
@@ -298,4 +303,167 @@ async fn callbacks_nobody_can_read_are_doubts() {
     assert_eq!(owner.get(path).await.items("/items").len(), 0);
     let raw = "SELECT count(*) FROM inbox_event WHERE raw = '<html>' AND state = 'set_aside'";
     assert_eq!(till.world.count(raw).await, 1);
+}
+
+/// Paid over Airtel, Paystack and Stripe, with and without their callbacks.
+#[tokio::test]
+async fn the_other_providers_end_in_the_same_books() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    let amina = owner.subscriber("amina").await;
+    let mut total = 0;
+    for (provider, secrets) in [
+        ("airtel", json!({ "key": "k", "secret": "s", "webhook": "hook" })),
+        ("paystack", json!({ "secret": "hook" })),
+        ("stripe", json!({ "secret": "s", "webhook": "hook" })),
+    ] {
+        let body = json!({ "provider": provider, "shortcode": provider, "name": provider,
+                           "environment": "simulator", "secrets": secrets });
+        let merchant = owner.post("/api/finance/merchants", body).await.is(201).text("/id");
+        let path = format!("/api/finance/merchants/{merchant}/addresses");
+        let url = owner.get(&path).await.is(200).text("/hook");
+        let hook = json!({ "provider": provider, "url": url, "secret": "hook" });
+        till.sim("/_sim/hook", &hook).await;
+        // Paid; cancelled; paid without a word; the answer lost; said five times.
+        let mut paths = Vec::new();
+        for (suffix, state) in [
+            ("000", "succeeded"),
+            ("001", "failed"),
+            ("005", "succeeded"),
+            ("006", "succeeded"),
+            ("013", "succeeded"),
+        ] {
+            let body = json!({
+                "merchant": merchant, "subscriber": amina, "amount_cents": 5000,
+                "msisdn": format!("254733345{suffix}"), "email": format!("payer{suffix}@x.example"),
+            });
+            let asked = owner.post("/api/payments/intents", body).await.is(201);
+            paths.push((format!("/api/payments/intents/{}", asked.text("/id")), state));
+        }
+        for (path, state) in &paths {
+            // Of Stripe nothing is known of a page whose address was lost: only the callback is.
+            until(&owner, path, "/state", state).await;
+        }
+        total += 4 * 5000;
+        assert_eq!(owner.balance(&format!("cash:{provider}:{provider}")).await, 4 * 5000);
+        let books: Value = reqwest::get(format!("{}/_sim/books", till.sim))
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("JSON");
+        assert_eq!(books["balance"]["taken_in"][provider]["cents"], 4 * 5000, "{books}");
+        // Somebody who knows the address, and not what signs.
+        let forged = till.http.post(&url).body(r#"{"event":"charge.success","data":{}}"#);
+        assert_eq!(forged.send().await.expect("an answer").status(), 200);
+        let doubts = "/api/payments/doubts?state=open";
+        let doubts = until(&owner, doubts, "/items/0/kind", "forged").await;
+        let close = format!("/api/payments/doubts/{}/close", doubts.text("/items/0/id"));
+        owner.post(&close, json!({ "note": "Ours" })).await.is(200);
+    }
+    assert_eq!(-owner.balance("wallet").await, total);
+    check_the_books(&till.world, &owner).await;
+}
+
+#[tokio::test]
+async fn what_was_paid_goes_back_by_two_people_and_once() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    merchant(&owner).await;
+    let finance = owner.hire("finance").await;
+    let amina = owner.subscriber("amina").await;
+    let account = owner.get(&format!("/api/subscribers/{amina}")).await.text("/account_no");
+    till.pay("254712345600", 7000, &account).await;
+    let payments = "/api/payments?state=matched";
+    let paid = until(&owner, payments, "/items/0/state", "matched").await.text("/items/0/id");
+    let ask = json!({ "payment": paid, "reason": "Paid twice" });
+    let asked = owner.post("/api/finance/refunds", ask.clone()).await.is(201);
+    assert_eq!(-owner.balance("payout:clearing").await, 7000);
+    owner.post("/api/finance/refunds", ask.clone()).await.problem(409, "refunded-already");
+    let path = format!("/api/finance/refunds/{}", asked.text("/id"));
+    owner.post(&format!("{path}/approve"), Value::Null).await.problem(409, "oneself");
+    finance.post(&format!("{path}/approve"), Value::Null).await.is(200);
+    until(&owner, &path, "/state", "done").await;
+    assert_eq!(owner.balance("cash:mpesa:600000").await, 0);
+    assert_eq!(owner.balance("wallet").await, 0);
+    let books: Value = reqwest::get(format!("{}/_sim/books", till.sim))
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(books["balance"]["taken_in"]["600000"]["reversed_cents"], 7000);
+    check_the_books(&till.world, &owner).await;
+
+    // One that is given up stays the payer's; what is spent does not go back.
+    till.pay("254712345601", 3000, &account).await;
+    until(&owner, payments, "/items/1/state", "matched").await;
+    let second = owner.get(payments).await.text("/items/1/id");
+    let ask = json!({ "payment": second, "reason": "Asked for it" });
+    let asked = owner.post("/api/finance/refunds", ask.clone()).await.is(201);
+    let path = format!("/api/finance/refunds/{}", asked.text("/id"));
+    owner.post(&format!("{path}/failed"), Value::Null).await.is(200);
+    assert_eq!(-owner.balance("wallet").await, 3000);
+    let lines = json!([{ "descr": "Month", "price_cents": 2000 }]);
+    let draft = owner.post("/api/invoices", json!({ "subscriber": amina, "lines": lines })).await;
+    let invoice = format!("/api/invoices/{}", draft.is(201).text("/id"));
+    owner.post(&format!("{invoice}/finalise"), json!({})).await.is(200);
+    owner.post(&format!("/api/payments/{second}/allocate"), json!({})).await.is(200);
+    owner.post("/api/finance/refunds", ask).await.problem(409, "spent-already");
+    // The provider does not ask: what is not there is owed.
+    let taken = json!({ "payment": second, "reason": "Reversed there", "taken_back": true });
+    let taken = owner.post("/api/finance/refunds", taken).await.is(201);
+    assert_eq!((taken.text("/state"), taken.number("/owed_cents")), ("done".to_owned(), 2000));
+    assert_eq!(owner.balance("cash:mpesa:600000").await, 0);
+    assert_eq!(owner.balance("wallet").await, 0);
+    assert_eq!(owner.balance("ar").await, 2000);
+    check_the_books(&till.world, &owner).await;
+}
+
+#[tokio::test]
+async fn a_day_is_compared_with_the_providers() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    let merchant = merchant(&owner).await;
+    let amina = owner.subscriber("amina").await;
+    let account = owner.get(&format!("/api/subscribers/{amina}")).await.text("/account_no");
+    till.pay("254712345600", 7000, &account).await;
+    until(&owner, "/api/payments?state=matched", "/items/0/state", "matched").await;
+    // Staff has written down what is not true, and forgotten nothing.
+    let ours = json!({ "provider": "mpesa", "shortcode": "600000", "receipt": "TYPO000001",
+                       "subscriber": amina, "amount_cents": 100 });
+    owner.post("/api/payments", ours).await.is(201);
+    let nairobi = jiff::tz::TimeZone::get("Africa/Nairobi").expect("it is known");
+    let today = controller::clock::now().to_zoned(nairobi).date();
+    let body = json!({ "merchant": merchant, "day": today });
+    let found = owner.post("/api/finance/reconciliations", body).await.is(201);
+    assert_eq!(found.text("/source"), "list");
+    assert_eq!((found.number("/ours/cents"), found.number("/theirs/cents")), (7100, 7000));
+    assert_eq!(found.items("/differences").len(), 1);
+    assert_eq!(found.text("/differences/0/kind"), "extra");
+    assert_eq!(found.text("/differences/0/receipt"), "TYPO000001");
+
+    let receipt = owner.get("/api/payments?state=matched").await.text("/items/0/receipt");
+    let statement = format!(
+        "Receipt No.,Paid In,A/C No.\n{receipt},70.00,{account}\nTYPO000001,2.00,\n\
+         LOST000001,55.00,{account}\n"
+    );
+    let body = json!({ "merchant": merchant, "day": today, "statement": statement,
+                       "recover": true });
+    let key = [("idempotency-key", "statement-1")];
+    let path = "/api/finance/reconciliations";
+    let found = owner.ask("POST", path, &key, Some(body)).await.is(201);
+    let kinds: Vec<_> = found.items("/differences").iter().map(|one| one["kind"].clone()).collect();
+    assert_eq!(kinds, ["missing", "amount"]);
+    assert_eq!(found.body["differences"][0]["recovered"], true);
+    assert_eq!(-owner.balance("wallet").await, 7000 + 100 + 5500);
+    let again = owner.get(&format!("{path}/{}", found.text("/id"))).await.is(200);
+    assert_eq!(again.body, found.body);
+    let wrong = json!({ "merchant": merchant, "day": today, "statement": "a,b\n1,2" });
+    let refused = owner.post(path, wrong).await.problem(422, "invalid-fields");
+    assert_eq!(refused.text("/errors/0/field"), "statement");
+    let old = json!({ "merchant": merchant, "day": "2026-01-01" });
+    let refused = owner.post(path, old).await.problem(422, "invalid-fields");
+    assert_eq!(refused.text("/errors/0/field"), "day");
+    check_the_books(&till.world, &owner).await;
 }

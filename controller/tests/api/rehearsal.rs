@@ -104,7 +104,6 @@ struct Payer {
     n: usize,
     subscriber: usize,
     msisdn: String,
-    behaviour: Behaviour,
     cents: i64,
     /// A prompt on the phone; otherwise on their own to the paybill.
     prompted: bool,
@@ -118,7 +117,6 @@ impl Payer {
             n,
             subscriber: n % subscribers,
             msisdn: format!("2547{round:05}{at:03}"),
-            behaviour: Behaviour::ALL[at],
             cents: i64::try_from(1 + n * 7 % 97).expect("small") * 100,
             prompted: round % 3 != 2,
         }
@@ -318,17 +316,20 @@ async fn after_a_day_of_misbehaviour_our_books_are_the_providers() {
     while let Some(done) = tasks.join_next().await {
         done.expect("a payer is done");
     }
-    println!("{count} payments asked for in {:?}", paying.elapsed());
+    let asked = paying.elapsed();
+    println!("{count} payments asked for in {asked:?}");
 
     let theirs = converge(&rehearsal, &folder).await;
-    println!(
-        "{} payments of {} in {:?}: both books have {} cents",
-        theirs.len(),
-        count,
-        started.elapsed(),
-        theirs.values().sum::<i64>()
-    );
+    let converged = paying.elapsed();
     verify(&rehearsal, &theirs).await;
+    let events = "SELECT count(*) FROM inbox_event";
+    let doubts = "SELECT count(*) FROM payment_doubt";
+    let measured = json!({
+        "asked_for": count, "paid": theirs.len(), "cents": theirs.values().sum::<i64>(),
+        "callbacks": rehearsal.number(events).await, "doubts": rehearsal.number(doubts).await,
+        "seconds_asking": asked.as_secs_f64(), "seconds_until_equal": converged.as_secs_f64(),
+    });
+    println!("{measured}");
     drop(process);
 }
 

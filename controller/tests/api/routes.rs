@@ -73,6 +73,8 @@ fn nobody(path: &str) -> String {
         ("/payments/", "pay"),
         ("/payouts/", "po"),
         ("/plans/", "plan"),
+        ("/reconciliations/", "rec"),
+        ("/refunds/", "rfd"),
         ("/resellers/", "rsl"),
         ("/sessions/", "ses"),
         ("/subscribers/", "sub"),

@@ -11,12 +11,14 @@ use serde_json::Value;
 use crate::{setup, workspace};
 
 pub mod dataplane;
+pub mod payments;
 pub mod radius;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum What {
     Radius,
     Dataplane,
+    Payments,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -42,12 +44,13 @@ impl Options {
 }
 
 impl What {
-    const ALL: &[Self] = &[Self::Radius, Self::Dataplane];
+    const ALL: &[Self] = &[Self::Radius, Self::Dataplane, Self::Payments];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Radius => "radius",
             Self::Dataplane => "dataplane",
+            Self::Payments => "payments",
         }
     }
 
@@ -55,6 +58,7 @@ impl What {
         match self {
             Self::Radius => radius::run(options),
             Self::Dataplane => dataplane::run(options),
+            Self::Payments => payments::run(options),
         }
     }
 }

@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Behaviour, Moved, Paybill, Reply, Sim, chance};
+use super::{Behaviour, Moved, Paybill, Reply, Sim, chance, courier::Word};
 use crate::gateways::daraja::clock;
 
 /// A prompt on a phone.
@@ -99,15 +99,15 @@ impl Sim {
         let (checkout, behaviour) = (prompt.checkout.clone(), prompt.behaviour);
         self.state().prompts.insert(checkout.clone(), prompt);
         if behaviour == Behaviour::CallbackFirst {
-            if let Some((url, said)) = self.end(&checkout) {
-                self.courier.post(&url, &said).await;
+            if let Some(word) = self.end(&checkout) {
+                self.courier.say(&word).await;
             }
         } else {
             let sim = self.clone();
             self.courier.send(async move {
                 sim.courier.wait(Duration::from_secs(behaviour.takes())).await;
-                if let Some((url, said)) = sim.end(&checkout) {
-                    sim.tell_as(behaviour, &url, &said);
+                if let Some(word) = sim.end(&checkout) {
+                    sim.tell_as(behaviour, &word);
                 }
             });
         }
@@ -115,7 +115,7 @@ impl Sim {
     }
 
     /// The payer has done what payers do. Where to say what.
-    fn end(&self, checkout: &str) -> Option<(String, Value)> {
+    fn end(&self, checkout: &str) -> Option<Word> {
         let mut prompt = self.state().prompts.get(checkout).cloned()?;
         let code = prompt.behaviour.code();
         let maybe = chance::throw(self.seed, &prompt.reference, 1) % 2 == 0;
@@ -130,7 +130,7 @@ impl Sim {
                 sim.courier.wait(Duration::from_secs(90)).await;
                 let Prompt { shortcode, msisdn, cents, reference, .. } = &prompt;
                 let moved = sim.take_in(shortcode, msisdn, *cents, reference);
-                sim.confirm(&moved, Behaviour::Success, 0);
+                sim.confirm(&moved, Behaviour::Success);
             });
         }
         let said = match &moved {
@@ -138,11 +138,11 @@ impl Sim {
             Some(_) | None => messages::not_paid(&prompt, code),
         };
         if let (Some(moved), Behaviour::ConfirmationFirst) = (&moved, prompt.behaviour) {
-            self.confirm(moved, Behaviour::Success, 0);
-            self.tell(&prompt.callback, said, 2);
+            self.confirm(moved, Behaviour::Success);
+            self.tell(Word::unsigned(&prompt.callback, said), 2);
             return None;
         }
-        Some((prompt.callback, said))
+        Some(Word::unsigned(&prompt.callback, said))
     }
 
     fn query(&self, bearer: Option<&str>, body: &Value) -> Reply {
@@ -203,21 +203,17 @@ impl Sim {
             }
         }
         let moved = self.take_in(shortcode, msisdn, cents, reference);
-        self.confirm(&moved, behaviour, 0);
+        self.confirm(&moved, behaviour);
         Some(moved)
     }
 
-    fn confirm(&self, moved: &Moved, behaviour: Behaviour, seconds: u64) {
+    fn confirm(&self, moved: &Moved, behaviour: Behaviour) {
         let paybill = self.state().paybills.get(&moved.shortcode).cloned().unwrap_or_default();
         if paybill.confirmation.is_empty() {
             return;
         }
         let said = messages::confirmation(moved, behaviour, self.seed);
-        if seconds == 0 {
-            self.tell_as(behaviour, &paybill.confirmation, &said);
-        } else {
-            self.tell(&paybill.confirmation, said, seconds);
-        }
+        self.tell_as(behaviour, &Word::unsigned(&paybill.confirmation, said));
     }
 
     fn pull(&self, bearer: Option<&str>, body: &Value) -> Reply {

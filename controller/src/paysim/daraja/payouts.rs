@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{Behaviour, Moved, Reply, Sim, chance};
+use super::super::{Behaviour, Moved, Reply, Sim, chance, courier::Word};
 
 impl Sim {
     pub(super) fn pay_out(&self, bearer: Option<&str>, body: &Value) -> Reply {
@@ -52,9 +52,9 @@ impl Sim {
             let said = ended(code, &id, &conversation_too, &moved);
             if behaviour == Behaviour::NobodyThere {
                 // It was paid, and the queue did not wait for it.
-                sim.tell(&timeout, said, 0);
+                sim.tell(Word::unsigned(&timeout, said), 0);
             } else {
-                sim.tell_as(behaviour, &result, &said);
+                sim.tell_as(behaviour, &Word::unsigned(&result, said));
             }
         });
         if behaviour == Behaviour::AnswerLost {
@@ -88,7 +88,7 @@ impl Sim {
                 "ConversationID": conversation,
             } }),
         };
-        self.tell(text("ResultURL"), said, 2);
+        self.tell(Word::unsigned(text("ResultURL"), said), 2);
         Reply::ok(accepted(&conversation, ""))
     }
 
@@ -119,7 +119,7 @@ impl Sim {
                 { "Key": "Charge", "Value": 0 },
             ] },
         } });
-        self.tell_as(Behaviour::of(&msisdn), text("ResultURL"), &said);
+        self.tell_as(Behaviour::of(&msisdn), &Word::unsigned(text("ResultURL"), said));
         Reply::ok(accepted(&conversation, ""))
     }
 }
