@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use shared::id::{OperatorId, ResellerId, TenantId};
 use uuid::Uuid;
 
-use crate::operators::Role;
+use crate::{logins::Origin, operators::Role};
 
 /// A member of staff in one tenant, or the command line on the controller's own machine.
 #[derive(Clone, Debug)]
@@ -33,6 +33,19 @@ impl Actor {
     /// The program, at work on its own.
     pub fn program(tenant: TenantId, name: &'static str) -> Self {
         Self { role: Role::Owner, program: Some(name), ..Self::command_line(tenant) }
+    }
+
+    /// Somebody of the staff, who asks from somewhere.
+    pub const fn staff(
+        tenant: TenantId,
+        role: Role,
+        operator: OperatorId,
+        reseller: Option<ResellerId>,
+        origin: Origin,
+    ) -> Self {
+        let Origin { ip, request } = origin;
+        let (operator, ip) = (Some(operator), Some(ip));
+        Self { tenant, role, operator, program: None, reseller, ip, request }
     }
 
     /// As it stands in audit rows.

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     about::{self, About},
+    api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
     db::{self, Db},
@@ -24,6 +25,7 @@ use crate::{
     http::{self, Guarded},
     inbox::{self, Inbox},
     intents::{self, Intents},
+    invitations::{self, Invitations},
     invoices::{self, Invoices},
     ledger::{self, Ledger},
     logins::{self, Logins},
@@ -41,6 +43,7 @@ use crate::{
     refunds::{self, Refunds},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
+    second_factors::{self, SecondFactors},
     sessions,
     settings::{self, Database, Settings},
     settlements::{self, Settlements},
@@ -73,6 +76,7 @@ pub enum StartError {
 pub struct App {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     doubts: Doubts,
@@ -83,6 +87,7 @@ pub struct App {
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -94,6 +99,7 @@ pub struct App {
     reconciliations: Reconciliations,
     refunds: Refunds,
     resellers: Resellers,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,
@@ -182,9 +188,13 @@ impl App {
             payouts.clone(),
             refunds.clone(),
         );
+        let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let invitations =
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
         Ok(Self {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
+            api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
             doubts: Doubts::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
@@ -194,15 +204,17 @@ impl App {
             intents,
             merchants,
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
+            invitations,
             invoices: Invoices::new(db.clone()),
             ledger: Ledger::new(db.clone()),
-            logins: Logins::new(db.clone(), hasher.clone(), settings.registration),
+            logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
             subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
@@ -266,6 +278,9 @@ impl App {
         Guarded::default()
             .merge(about::http::routes())
             .merge(logins::http::routes())
+            .merge(second_factors::http::routes())
+            .merge(api_tokens::http::routes())
+            .merge(invitations::http::routes())
             .merge(tenants::http::routes())
             .merge(operators::http::routes())
             .merge(subscribers::http::routes())
@@ -315,6 +330,7 @@ macro_rules! shares {
 shares! {
     about: About,
     access_points: AccessPoints,
+    api_tokens: ApiTokens,
     audit: Audit,
     db: Db,
     doubts: Doubts,
@@ -323,6 +339,7 @@ shares! {
     intents: Intents,
     merchants: Merchants,
     nases: Nases,
+    invitations: Invitations,
     invoices: Invoices,
     ledger: Ledger,
     logins: Logins,
@@ -336,6 +353,7 @@ shares! {
     refunds: Refunds,
     resellers: Resellers,
     seal: Seal,
+    second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
     subscriptions: Subscriptions,

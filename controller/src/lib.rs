@@ -10,6 +10,7 @@
 
 pub mod about;
 pub mod actor;
+pub mod api_tokens;
 pub mod app;
 pub mod audit;
 pub mod billing;
@@ -25,6 +26,7 @@ pub mod http;
 pub mod idempotency;
 pub mod inbox;
 pub mod intents;
+pub mod invitations;
 pub mod invoices;
 pub mod ledger;
 pub mod logins;
@@ -40,6 +42,7 @@ pub mod reconciliations;
 pub mod refunds;
 pub mod resellers;
 pub mod seal;
+pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod settlements;

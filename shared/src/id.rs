@@ -31,6 +31,7 @@ macro_rules! kinds {
 // The registry: alphabetical, append only; a tag is never used for anything else.
 kinds! {
     AccessPointId = AccessPointKind("ap"),
+    ApiTokenId = ApiTokenKind("tok"),
     AuditId = AuditKind("aud"),
     BatchId = BatchKind("vb"),
     CommandId = CommandKind("cmd"),
@@ -41,7 +42,9 @@ kinds! {
     EntryId = EntryKind("le"),
     EpochId = EpochKind("epoch"),
     IntentId = IntentKind("int"),
+    InvitationId = InvitationKind("ivt"),
     InvoiceId = InvoiceKind("inv"),
+    LoginId = LoginKind("lgn"),
     MerchantId = MerchantKind("mer"),
     NasId = NasKind("nas"),
     OperatorId = OperatorKind("op"),

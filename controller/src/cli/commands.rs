@@ -51,6 +51,9 @@ pub(super) struct LoginArgs {
     /// File with the password [default: asked for, or read from standard input]
     #[arg(long, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
+    /// Of the second factor, if there is one: good once, so it may be seen
+    #[arg(long)]
+    pub(super) code: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

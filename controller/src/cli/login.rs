@@ -8,19 +8,67 @@ use std::{
     process::Command,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use shared::secret::Secret;
 
-use super::CliError;
+use super::{CliError, client::Client};
+use crate::clock;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Login {
     pub(super) server: String,
     pub(super) token: Secret,
+    /// For the next token; not in files of before.
+    #[serde(default)]
+    refresh_token: Option<Secret>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
 }
 
 impl Login {
-    pub(super) fn read() -> Result<Self, CliError> {
+    /// What the controller told who logged in.
+    pub(super) fn of(server: &str, answer: &Value) -> Result<Self, CliError> {
+        let text = |key: &str| answer.get(key).and_then(Value::as_str);
+        let secret = |key: &str| text(key).map(|text| Secret::new(text.to_owned()));
+        Ok(Self {
+            server: server.to_owned(),
+            token: secret("token").ok_or(CliError::Lacks("token"))?,
+            refresh_token: secret("refresh_token"),
+            expires_at: text("expires_at").and_then(|text| text.parse().ok()),
+        })
+    }
+
+    /// As it was kept; with a new token, if that is about to expire.
+    pub(super) async fn fresh() -> Result<Self, CliError> {
+        let kept = Self::read()?;
+        if !kept.is_stale() {
+            return Ok(kept);
+        }
+        // A refresh token is good once, and another `kennet` may run at the same time.
+        let path = path()?.with_extension("lock");
+        let lock = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let _locked = lock
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|source| CliError::File { attempt: "lock", path, source })?;
+        let kept = Self::read()?;
+        let Some(refresh_token) = kept.refresh_token.as_ref().filter(|_| kept.is_stale()) else {
+            return Ok(kept);
+        };
+        let client = Client::anonymous(&kept.server);
+        let body = json!({ "refresh_token": refresh_token });
+        let new = Self::of(&kept.server, &client.post("/api/auth/refresh", &body).await?)?;
+        new.write()?;
+        Ok(new)
+    }
+
+    fn is_stale(&self) -> bool {
+        let soon = clock::now() + SignedDuration::from_mins(1);
+        self.refresh_token.is_some() && self.expires_at.is_some_and(|at| at <= soon)
+    }
+
+    fn read() -> Result<Self, CliError> {
         let path = path()?;
         match fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| CliError::NotALogin(path)),

@@ -1,7 +1,6 @@
 //! What each command asks, and how its answer is printed.
 
 use serde_json::{Value, json};
-use shared::secret::Secret;
 
 use super::{
     CliError,
@@ -20,7 +19,7 @@ impl Cli {
         if let Command::Login(arguments) = self.command {
             return log_in(arguments, out).await;
         }
-        let client = Client::logged_in(Login::read()?);
+        let client = Client::logged_in(Login::fresh().await?);
         match self.command {
             Command::Login(_) => Ok(()),
             Command::Logout => {
@@ -65,15 +64,16 @@ impl Out {
 }
 
 async fn log_in(arguments: LoginArgs, out: Out) -> Result<(), CliError> {
-    let LoginArgs { url, email, password_file } = arguments;
+    let LoginArgs { url, email, password_file, code } = arguments;
     let password = login::password(password_file.as_deref())?;
     let client = Client::anonymous(&url);
-    let body = json!({ "email": email, "password": password });
+    let program = "kennet on the command line";
+    let body = present(json!({
+        "email": email, "password": password, "code": code, "program": program,
+    }));
     let answer = client.post("/api/auth/login", &body).await?;
-    let token = answer.get("token").and_then(Value::as_str).ok_or(CliError::Lacks("token"))?;
-    let token = Secret::new(token.to_owned());
-    Login { server: client.server().to_owned(), token }.write()?;
-    // The token is in the file; it has no business on a screen.
+    Login::of(client.server(), &answer)?.write()?;
+    // The tokens are in the file; they have no business on a screen.
     out.one(answer.get("user").ok_or(CliError::Lacks("user"))?)
 }
 

@@ -241,10 +241,6 @@ pub enum Fact {
     /// Of the subject in the address.
     PaidOut(Done),
     GivenBack(Done),
-    /// The provider took it back on its own.
-    TakenBack {
-        receipt: Receipt,
-    },
 }
 
 /// A callback as it came.

@@ -79,6 +79,20 @@ where
     }
 }
 
+/// The `Idempotency-Key`, if there is one, of a request that makes something and says no more.
+#[derive(Clone, Debug)]
+pub struct Bodiless(pub Option<idempotency::Key>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Bodiless {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let request_hash = Sha256::digest(parts.uri.path().as_bytes()).into();
+        let key = key(&parts.headers)?;
+        Ok(Self(key.map(|key| idempotency::Key { key, request_hash })))
+    }
+}
+
 /// The version that the client saw: of an `ETag` like `"3"`.
 #[derive(Clone, Copy, Debug)]
 pub struct IfMatch(pub i64);

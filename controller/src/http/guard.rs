@@ -1,6 +1,8 @@
 //! A role for each route, and the list of them. A route cannot be added without saying who may
 //! call it.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, Request},
@@ -12,7 +14,12 @@ use utoipa::openapi::{OpenApi, OpenApiBuilder, path::Operation, security::Securi
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
 use super::Problem;
-use crate::{actor::Actor, operators::Role};
+use crate::{
+    actor::Actor,
+    clock,
+    logins::{Asked, Credential},
+    operators::Role,
+};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +78,19 @@ impl<S: Clone + Send + Sync + 'static> Default for Guarded<S> {
 impl<S: Clone + Send + Sync + 'static> Guarded<S> {
     /// Adds what `routes!(handler)` made of one handler.
     #[must_use]
-    pub fn route(mut self, need: Need, mut routes: UtoipaMethodRouter<S>) -> Self {
+    pub fn route(self, need: Need, routes: UtoipaMethodRouter<S>) -> Self {
+        self.add(need, false, routes)
+    }
+
+    /// The same, for what moves money out or makes somebody mighty: who has a second factor shows
+    /// it within the ten minutes before.
+    #[must_use]
+    pub fn dangerous(self, need: Need, routes: UtoipaMethodRouter<S>) -> Self {
+        self.add(need, true, routes)
+    }
+
+    fn add(mut self, need: Need, dangerous: bool, mut routes: UtoipaMethodRouter<S>) -> Self {
+        let mut noun = Arc::<str>::default();
         for (path, item) in &mut routes.1.paths {
             let operations = [
                 ("DELETE", &mut item.delete),
@@ -84,11 +103,17 @@ impl<S: Clone + Send + Sync + 'static> Guarded<S> {
                 let Some(operation) = operation else { continue };
                 operation.operation_id =
                     Some(operation_id(path, operation.operation_id.as_deref().unwrap_or(method)));
-                document(need, operation);
-                self.list.push(format!("{path} {method} {}", need.describe()));
+                document(need, dangerous, operation);
+                let code = if dangerous { " +code" } else { "" };
+                self.list.push(format!("{path} {method} {}{code}", need.describe()));
             }
+            noun = noun_of(path).into();
         }
-        let routes = routes.layer(from_fn(move |request, next| guard(need, request, next)));
+        let guarded = move |request, next| {
+            let noun = Arc::clone(&noun);
+            async move { guard(need, dangerous, &noun, request, next).await }
+        };
+        let routes = routes.layer(from_fn(guarded));
         self.router = self.router.routes(routes);
         self
     }
@@ -129,25 +154,44 @@ fn operation_id(path: &str, handler: &str) -> String {
     words.join("_")
 }
 
-fn document(need: Need, operation: &mut Operation) {
+/// The word behind `/api/`: what scopes are about.
+fn noun_of(path: &str) -> &str {
+    path.strip_prefix("/api/").and_then(|rest| rest.split('/').next()).unwrap_or_default()
+}
+
+fn document(need: Need, dangerous: bool, operation: &mut Operation) {
     let scheme = match need {
         Need::Nobody => return,
         Need::Edge => "edge",
         Need::Staff | Need::One(_) => "staff",
     };
     operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
-    if let Need::One(_) = need {
-        let roles = format!("Roles: {}.", need.describe());
-        let text = operation.description.take();
+    let mut say = |text: String| {
+        let before = operation.description.take();
         operation.description =
-            Some(text.map_or_else(|| roles.clone(), |text| format!("{text}\n\n{roles}")));
+            Some(before.map_or_else(|| text.clone(), |before| format!("{before}\n\n{text}")));
+    };
+    if let Need::One(_) = need {
+        say(format!("Roles: {}.", need.describe()));
+    }
+    if dangerous {
+        say("Who has a second factor shows it first, at `/api/auth/prove`.".to_owned());
     }
 }
 
-async fn guard(need: Need, request: Request, next: Next) -> Response {
-    match need.allows(request.extensions().get::<Actor>()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+async fn guard(need: Need, dangerous: bool, noun: &str, request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let Err(problem) = need.allows(extensions.get::<Actor>()) {
+        return problem.into_response();
+    }
+    let asked = Asked { noun, writes: !request.method().is_safe(), dangerous };
+    let lack = match (need, extensions.get::<Credential>()) {
+        (Need::Staff | Need::One(_), Some(credential)) => credential.lacks(asked, clock::now()),
+        (_, _) => None,
+    };
+    match lack {
+        Some(lack) => Problem::from(lack).into_response(),
+        None => next.run(request).await,
     }
 }
 

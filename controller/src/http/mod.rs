@@ -10,7 +10,7 @@ mod problem;
 mod reply;
 mod request;
 
-pub use body::{Body, Create, IfMatch, Path, Query};
+pub use body::{Bodiless, Body, Create, IfMatch, Path, Query};
 pub use guard::{Guarded, Need};
 pub(crate) use layers::around;
 pub use page::{Page, PageAsk, PageQuery};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::daemon::Chain;
 use utoipa::ToSchema;
 
-use crate::{db::StoreError, idempotency::ClaimError, operators::Role};
+use crate::{db::StoreError, idempotency::ClaimError, logins::Lack, operators::Role};
 
 /// What went wrong, as the client is told.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -97,6 +97,24 @@ impl Problem {
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl From<Lack> for Problem {
+    fn from(lack: Lack) -> Self {
+        let (kind, title) = match lack {
+            Lack::Scope => ("scope-needed", "the token's scopes do not include this"),
+            Lack::CsrfToken => {
+                ("csrf-needed", "send `X-CSRF-Token` with the value of the cookie `kennet_csrf`")
+            }
+            Lack::SecondFactor => {
+                ("second-factor-needed", "your role needs a second factor: set it up first")
+            }
+            Lack::FreshCode => {
+                ("fresh-code-needed", "show the second factor first: `POST /api/auth/prove`")
+            }
+        };
+        Self::new(StatusCode::FORBIDDEN, kind, title)
     }
 }
 

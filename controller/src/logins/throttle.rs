@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Failures by address. A subscriber's whole IPv6 network counts as one.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     failures: BTreeMap<IpAddr, Failures>,
 }
 
@@ -21,14 +21,14 @@ struct Failures {
 
 impl Throttle {
     /// Seconds to wait, if it is too many.
-    pub(super) fn wait(&self, from: IpAddr, now: Timestamp) -> Option<u64> {
+    pub(crate) fn wait(&self, from: IpAddr, now: Timestamp) -> Option<u64> {
         let failures = self.failures.get(&network(from))?;
         let end = failures.since + WINDOW;
         let too_many = failures.count >= FAILURES_MAX && now < end;
         too_many.then(|| u64::try_from(end.duration_since(now).as_secs()).unwrap_or(0).max(1))
     }
 
-    pub(super) fn failed(&mut self, from: IpAddr, now: Timestamp) {
+    pub(crate) fn failed(&mut self, from: IpAddr, now: Timestamp) {
         if self.failures.len() >= ADDRESSES_MAX {
             self.failures.retain(|_, failures| now < failures.since + WINDOW);
         }
@@ -45,7 +45,7 @@ impl Throttle {
         failures.count += 1;
     }
 
-    pub(super) fn succeeded(&mut self, from: IpAddr) {
+    pub(crate) fn succeeded(&mut self, from: IpAddr) {
         self.failures.remove(&network(from));
     }
 }

@@ -27,9 +27,9 @@ where
 {
     Guarded::default()
         .route(Need::One(Role::OVERSIGHT), routes!(list))
-        .route(Need::One(Role::HEADS), routes!(create))
+        .dangerous(Need::One(Role::HEADS), routes!(create))
         .route(Need::One(Role::OVERSIGHT), routes!(show))
-        .route(Need::One(Role::HEADS), routes!(update))
+        .dangerous(Need::One(Role::HEADS), routes!(update))
 }
 
 /// Lists staff.

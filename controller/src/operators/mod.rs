@@ -7,7 +7,7 @@ mod store;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::id::OperatorId;
+use shared::id::{OperatorId, TenantId};
 use uuid::Uuid;
 
 pub use self::{
@@ -19,6 +19,7 @@ use crate::{
     audit, clock,
     db::{Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
+    logins,
     words::{Email, Name, Passphrase},
 };
 
@@ -167,7 +168,7 @@ impl Operators {
             after.locked_until = None;
         }
         if hash.is_some() || after.disabled || after.role != before.role {
-            store::end_sessions(&mut tx, actor.tenant, id).await?;
+            logins::end_all(&mut tx, actor.tenant, id, None).await?;
         }
         let entry = audit::Entry {
             action: "operator.update",
@@ -180,6 +181,24 @@ impl Operators {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
+}
+
+pub(crate) async fn find(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: OperatorId,
+) -> Result<Operator, OperatorError> {
+    store::find(tx, tenant, id).await?.ok_or(OperatorError::Unknown)
+}
+
+/// Unlocks the login, too.
+pub(crate) async fn set_password(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: OperatorId,
+    hash: &str,
+) -> Result<(), StoreError> {
+    store::set_password(tx, tenant, id, hash).await
 }
 
 /// In a transaction of the actor's tenant.

@@ -1,4 +1,5 @@
-//! Passwords of staff: argon2id, a few at a time, off the threads that serve.
+//! Passwords of staff: argon2id, a few at a time, off the threads that serve. What an import
+//! brought may be bcrypt, until its next login.
 
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Hasher {
 pub enum HashError {
     #[error("the password could not be hashed")]
     Hash(#[from] argon2::password_hash::Error),
+    #[error("the imported hash is none of bcrypt")]
+    Bcrypt(#[from] bcrypt::BcryptError),
     #[error("the thread that hashes was lost")]
     Lost(#[from] tokio::task::JoinError),
 }
@@ -47,19 +50,13 @@ impl Hasher {
         let password = password.clone();
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
-        let fits = self
-            .run(move || {
-                let parsed = PasswordHash::new(&hash)?;
-                let verified =
-                    Argon2::default().verify_password(password.expose().as_bytes(), &parsed);
-                match verified {
-                    Ok(()) => Ok(true),
-                    Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                    Err(error) => Err(error),
-                }
-            })
-            .await??;
+        let fits = self.run(move || fits(&password, &hash)).await??;
         Ok(fits && known)
+    }
+
+    /// Should it be hashed anew when the password is at hand?
+    pub fn is_stale(hash: &str) -> bool {
+        hash.starts_with(BCRYPT)
     }
 
     async fn run<T: Send + 'static>(
@@ -71,6 +68,20 @@ impl Hasher {
     }
 }
 
+fn fits(password: &Secret, hash: &str) -> Result<bool, HashError> {
+    if Hasher::is_stale(hash) {
+        return Ok(bcrypt::verify(password.expose(), hash)?);
+    }
+    let parsed = PasswordHash::new(hash).map_err(argon2::password_hash::Error::from)?;
+    match Argon2::default().verify_password(password.expose().as_bytes(), &parsed) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `$2a$`, `$2b$`, `$2x$`, `$2y$`.
+const BCRYPT: &str = "$2";
 /// Each takes 19 MiB and tens of milliseconds of a core.
 const AT_ONCE: usize = 4;
 /// Of a random password, with the parameters of every other.
@@ -89,5 +100,17 @@ mod tests {
         assert!(hasher.verify(&right, Some(hash.clone())).await.unwrap());
         assert!(!hasher.verify(&wrong, Some(hash)).await.unwrap());
         assert!(!hasher.verify(&right, None).await.unwrap());
+    }
+
+    /// From the test vectors of crypt_blowfish 1.3.
+    #[tokio::test]
+    async fn an_imported_hash_is_checked_and_stale() {
+        let hasher = Hasher::default();
+        let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        assert!(Hasher::is_stale(hash) && !Hasher::is_stale(NOBODYS));
+        for (password, fits) in [("U*U", true), ("U*V", false), ("", false)] {
+            let password = Secret::new(password.to_owned());
+            assert_eq!(hasher.verify(&password, Some(hash.to_owned())).await.unwrap(), fits);
+        }
     }
 }

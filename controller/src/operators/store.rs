@@ -116,21 +116,6 @@ pub(super) async fn set_password(
     one(done.rows_affected())
 }
 
-pub(super) async fn end_sessions(
-    tx: &mut Tx,
-    tenant: TenantId,
-    id: OperatorId,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM operator_session WHERE tenant_id = $1 AND operator_id = $2",
-        tenant.as_uuid(),
-        id.as_uuid(),
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
 /// The row as Postgres returns it.
 struct Row {
     id: Uuid,

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use super::{
     Reply, Sim, daraja,
     desk::{Forge, Pay, Script},
+    elsewhere::{self, Hook},
 };
 
 impl Sim {

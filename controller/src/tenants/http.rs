@@ -30,7 +30,7 @@ where
         .route(Need::One(Role::OVERSIGHT), routes!(list))
         .route(Need::One(Role::PLATFORM), routes!(create))
         .route(Need::Staff, routes!(show))
-        .route(Need::One(Role::HEADS), routes!(update))
+        .dangerous(Need::One(Role::HEADS), routes!(update))
 }
 
 /// Lists tenants: all for the platform, one's own for anybody else.
@@ -112,12 +112,19 @@ struct TenantChangeBody {
     status: Option<TenantStatus>,
     /// Logins as `amina@REALM` are the subscriber's `amina`.
     realms: Option<Realms>,
+    /// Whose logins need a second factor, from now on.
+    second_factor_roles: Option<Vec<Role>>,
 }
 
 impl From<TenantChangeBody> for TenantChange {
     fn from(body: TenantChangeBody) -> Self {
-        let TenantChangeBody { name, tz, status, realms } = body;
-        Self { name, tz, status, realms: realms.map(|realms| realms.0) }
+        let TenantChangeBody { name, tz, status, realms, second_factor_roles } = body;
+        let second_factor_roles = second_factor_roles.map(|mut roles| {
+            roles.sort_by_key(|role| role.as_str());
+            roles.dedup();
+            roles
+        });
+        Self { name, tz, status, realms: realms.map(|realms| realms.0), second_factor_roles }
     }
 }
 
@@ -148,15 +155,16 @@ struct TenantView {
     currency: Currency,
     status: TenantStatus,
     realms: Vec<Realm>,
+    second_factor_roles: Vec<Role>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 impl From<Tenant> for TenantView {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, slug, name, tz, currency, status, realms, version: _, created_at } =
-            tenant;
-        Self { id, slug, name, tz, currency, status, realms, created_at }
+        let Tenant { id, slug, name, tz, currency, status, realms, created_at, .. } = tenant;
+        let second_factor_roles = tenant.second_factor_roles;
+        Self { id, slug, name, tz, currency, status, realms, second_factor_roles, created_at }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     audit, clock,
     db::{self, Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
+    operators::Role,
     words::{Code, Currency, Name, Realm, TimeZone, choices},
 };
 
@@ -34,6 +35,8 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// `amina@REALM` is the subscriber `amina`.
     pub realms: Vec<Realm>,
+    /// Whose logins need a second factor.
+    pub second_factor_roles: Vec<Role>,
     pub version: i64,
     pub created_at: Timestamp,
 }
@@ -43,6 +46,7 @@ impl Tenant {
         json!({
             "slug": self.slug, "name": self.name, "tz": self.tz, "currency": self.currency,
             "status": self.status, "realms": self.realms,
+            "second_factor_roles": self.second_factor_roles,
         })
     }
 }
@@ -62,6 +66,7 @@ pub struct TenantChange {
     pub tz: Option<TimeZone>,
     pub status: Option<TenantStatus>,
     pub realms: Option<Vec<Realm>>,
+    pub second_factor_roles: Option<Vec<Role>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +158,7 @@ impl Tenants {
         after.tz = change.tz.unwrap_or(after.tz);
         after.status = change.status.unwrap_or(after.status);
         after.realms = change.realms.unwrap_or(after.realms);
+        after.second_factor_roles = change.second_factor_roles.unwrap_or(after.second_factor_roles);
         if !store::update(&mut tx, &after, version).await? {
             return Err(TenantError::Stale);
         }
@@ -204,7 +210,19 @@ pub(crate) async fn any_yet(tx: &mut Tx) -> Result<bool, StoreError> {
 fn tenant(id: TenantId, new: NewTenant) -> Tenant {
     let NewTenant { slug, name, tz, currency } = new;
     let (status, version, created_at) = (TenantStatus::Active, 1, clock::now());
-    Tenant { id, slug, name, tz, currency, status, realms: Vec::new(), version, created_at }
+    let (realms, second_factor_roles) = (Vec::new(), Vec::new());
+    Tenant {
+        id,
+        slug,
+        name,
+        tz,
+        currency,
+        status,
+        realms,
+        second_factor_roles,
+        version,
+        created_at,
+    }
 }
 
 async fn record(

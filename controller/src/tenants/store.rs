@@ -36,7 +36,8 @@ pub(super) async fn insert(
 pub(super) async fn list(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Tenant>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, version,
+        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, second_factor_roles,
+                  version,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM tenant
             WHERE tenant_id > $1 AND slug <> 'platform'
@@ -53,7 +54,8 @@ pub(super) async fn list(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Ten
 pub(super) async fn find(tx: &mut Tx, id: TenantId) -> Result<Option<Tenant>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, version,
+        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, second_factor_roles,
+                  version,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM tenant
             WHERE tenant_id = $1 AND slug <> 'platform'"#,
@@ -67,7 +69,8 @@ pub(super) async fn find(tx: &mut Tx, id: TenantId) -> Result<Option<Tenant>, St
 pub(super) async fn find_by_slug(tx: &mut Tx, slug: &Code) -> Result<Option<Tenant>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, version,
+        r#"SELECT tenant_id, slug, name, tz, currency, status, realms, second_factor_roles,
+                  version,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM tenant
             WHERE slug = $1"#,
@@ -81,13 +84,15 @@ pub(super) async fn find_by_slug(tx: &mut Tx, slug: &Code) -> Result<Option<Tena
 /// False if the row is not of this version any more.
 pub(super) async fn update(tx: &mut Tx, tenant: &Tenant, version: i64) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE tenant SET name = $3, tz = $4, realms = $5, version = version + 1
+        "UPDATE tenant SET name = $3, tz = $4, realms = $5, second_factor_roles = $6,
+                version = version + 1
           WHERE tenant_id = $1 AND version = $2",
         tenant.id.as_uuid(),
         version,
         tenant.name.as_str(),
         tenant.tz.as_str(),
         &tenant.realms.iter().map(Realm::to_string).collect::<Vec<_>>(),
+        &tenant.second_factor_roles.iter().map(|role| role.as_str().to_owned()).collect::<Vec<_>>(),
     )
     .execute(&mut **tx)
     .await?;
@@ -142,6 +147,7 @@ struct Row {
     currency: String,
     status: String,
     realms: Vec<String>,
+    second_factor_roles: Vec<String>,
     version: i64,
     created_at: jiff_sqlx::Timestamp,
 }
@@ -162,6 +168,11 @@ impl TryFrom<Row> for Tenant {
                 .realms
                 .iter()
                 .map(|realm| at.parse("realms", realm))
+                .collect::<Result<_, _>>()?,
+            second_factor_roles: row
+                .second_factor_roles
+                .iter()
+                .map(|role| at.parse("second_factor_roles", role))
                 .collect::<Result<_, _>>()?,
             version: row.version,
             created_at: row.created_at.to_jiff(),

@@ -59,6 +59,20 @@ async fn a_day_at_the_desk() {
     let mode = fs::metadata(folder.join("login.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
+    // A token that has expired is renewed on the way, by one of those who come at once.
+    let past = "UPDATE operator_session SET created_at = now() - interval '2 h', \
+                expires_at = now() - interval '1 h'";
+    sqlx::query(past).execute(&world.admin).await.unwrap();
+    let kept = fs::read_to_string(folder.join("login.json")).unwrap();
+    let mut kept: Value = serde_json::from_str(&kept).unwrap();
+    kept["expires_at"] = "2026-01-01T00:00:00Z".into();
+    fs::write(folder.join("login.json"), kept.to_string()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| prints(folder, &["whoami"]));
+        }
+    });
+
     let plan = [
         "plans",
         "create",

@@ -212,7 +212,7 @@ async fn the_platform_sees_tenants_and_no_subscribers() {
     owner.get("/api/subscribers").await.problem(401, "login-needed");
 }
 
-async fn platform<'w>(app: &App, world: &'w World) -> crate::world::Staff<'w> {
+pub(crate) async fn platform<'w>(app: &App, world: &'w World) -> crate::world::Staff<'w> {
     let actor = controller::actor::Actor::command_line(controller::actor::PLATFORM);
     let new = controller::operators::NewOperator {
         email: "p@platform.example".parse().expect("it fits"),

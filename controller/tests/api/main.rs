@@ -3,6 +3,8 @@
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
+mod factors;
+mod identity;
 mod inventory;
 mod isolation;
 mod logins;

@@ -166,6 +166,16 @@ impl World {
         self.ask("POST", "/api/auth/login", &[], Some(body)).await
     }
 
+    /// As [`World::ask`], for futures that live on their own.
+    pub(crate) async fn ask_owned(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        body: Value,
+    ) -> Reply {
+        self.ask(method, path, &[], Some(body)).await
+    }
+
     pub(crate) fn staff(&self, token: &str) -> Staff<'_> {
         Staff { world: self, bearer: format!("Bearer {token}") }
     }

@@ -288,9 +288,12 @@ impl World {
         .await
         .expect("an operator");
         sqlx::query(
-            "INSERT INTO operator_session (tenant_id, token_hash, operator_id, created_at, \
-                                           expires_at) \
-             VALUES ($1, $2, $3, now(), now() + interval '1 hour')",
+            "WITH l AS (INSERT INTO login (tenant_id, id, operator_id, created_at, used_at, \
+                                           ends_at, program) \
+               VALUES ($1, $3, $3, now(), now(), now() + interval '1 hour', '')) \
+             INSERT INTO operator_session (tenant_id, token_hash, operator_id, login_id, \
+                                           created_at, expires_at) \
+             VALUES ($1, $2, $3, $3, now(), now() + interval '1 hour')",
         )
         .bind(tenant)
         .bind(token::hash(&token).as_slice())
