@@ -125,6 +125,7 @@ impl Secrets {
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that it can do or cannot")]
 pub struct Can {
     /// Ask a payer.
     pub push: bool,

@@ -8,7 +8,9 @@ use super::Unreadable;
 pub(super) fn sha256(key: &str, message: &[&[u8]], signature: &[u8]) -> Result<(), Unreadable> {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of every length");
-    message.iter().for_each(|part| mac.update(part));
+    for part in message {
+        mac.update(part);
+    }
     mac.verify_slice(signature).map_err(|_| Unreadable::Forged)
 }
 

@@ -101,13 +101,13 @@ impl ApplyError {
                 Some(DoubtKind::Forged)
             }
             Self::Unreadable(_) => Some(DoubtKind::Unreadable),
-            Self::Payment(PaymentError::Store(_) | PaymentError::Claim(_)) => None,
+            Self::Payment(PaymentError::Store(_) | PaymentError::Claim(_))
+            | Self::Payout(PayoutError::Store(_) | PayoutError::Claim(_))
+            | Self::Refund(RefundError::Store(_) | RefundError::Claim(_))
+            | Self::Merchant(_)
+            | Self::Store(_) => None,
             Self::Payment(_) => Some(DoubtKind::Elsewhere),
-            Self::Payout(PayoutError::Store(_) | PayoutError::Claim(_)) => None,
-            Self::Payout(_) => Some(DoubtKind::Contradiction),
-            Self::Refund(RefundError::Store(_) | RefundError::Claim(_)) => None,
-            Self::Refund(_) => Some(DoubtKind::Contradiction),
-            Self::Merchant(_) | Self::Store(_) => None,
+            Self::Payout(_) | Self::Refund(_) => Some(DoubtKind::Contradiction),
         }
     }
 }

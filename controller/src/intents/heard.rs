@@ -305,13 +305,12 @@ async fn locate(
     reference: Option<&str>,
 ) -> Result<Option<Intent>, StoreError> {
     let tenant = at.tenant();
-    let id = match subject {
-        Some(id) => Some(id),
-        None => {
-            let checkout = paid.provider_ref.as_deref();
-            let claim = Some(&paid.receipt);
-            store::locate(tx, tenant, at.merchant.provider, checkout, claim, reference).await?
-        }
+    let id = if subject.is_some() {
+        subject
+    } else {
+        let checkout = paid.provider_ref.as_deref();
+        let claim = Some(&paid.receipt);
+        store::locate(tx, tenant, at.merchant.provider, checkout, claim, reference).await?
     };
     match id {
         Some(id) => store::lock(tx, tenant, id).await,

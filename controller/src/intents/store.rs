@@ -1,7 +1,7 @@
 //! The table `payment_intent`.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use shared::id::{IntentId, MerchantId, SubscriberId, TenantId};
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ pub(super) async fn insert(
         intent.email.as_ref().map(Email::as_str),
         mark_hash.as_slice(),
         actor.name(),
-        intent.next_check_at.map(|at| at.to_sqlx()) as _,
+        intent.next_check_at.map(ToSqlx::to_sqlx) as _,
         intent.created_at.to_sqlx() as _,
     )
     .execute(&mut **tx)
@@ -90,7 +90,7 @@ pub(super) async fn sent(
         sent.code,
         sent.again,
         sent.state.as_str(),
-        sent.next.map(|at| at.to_sqlx()) as _,
+        sent.next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -112,7 +112,7 @@ pub(super) async fn settle(
         id.as_uuid(),
         state.as_str(),
         code,
-        next.map(|at| at.to_sqlx()) as _,
+        next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -134,7 +134,7 @@ pub(super) async fn claim(
         id.as_uuid(),
         claim.map(|claim| claim.receipt.as_str()),
         claim.map(|claim| claim.amount.get()),
-        claim.and_then(|claim| claim.at).map(|at| at.to_sqlx()) as _,
+        claim.and_then(|claim| claim.at).map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -225,7 +225,7 @@ pub(super) async fn checked(
           WHERE tenant_id = $1 AND id = $2",
         tenant.as_uuid(),
         id.as_uuid(),
-        next.map(|at| at.to_sqlx()) as _,
+        next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;

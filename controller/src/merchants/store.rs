@@ -2,7 +2,7 @@
 
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use shared::id::{MerchantId, TenantId};
 use uuid::Uuid;
 
@@ -72,7 +72,7 @@ pub(super) async fn insert(
         sealed.secrets,
         sealed.token,
         &merchant.sources,
-        pull_at.map(|at| at.to_sqlx()) as _,
+        pull_at.map(ToSqlx::to_sqlx) as _,
         merchant.created_at.to_sqlx() as _,
     )
     .execute(&mut **tx)

@@ -1,7 +1,7 @@
 //! The table `payout`.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use shared::id::{MerchantId, PayoutId, ResellerId, TenantId};
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ pub(super) async fn approve(
         tenant.as_uuid(),
         id.as_uuid(),
         by,
-        next.map(|at| at.to_sqlx()) as _,
+        next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -217,7 +217,7 @@ pub(super) async fn unknown(
         tenant.as_uuid(),
         id.as_uuid(),
         code,
-        next.map(|at| at.to_sqlx()) as _,
+        next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;

@@ -153,18 +153,17 @@ impl Reconciliations {
         if window.from > now {
             return Err(ReconciliationError::Future);
         }
-        let (source, theirs) = match &new.statement {
-            Some(text) => (Source::Statement, from_statement(text, window)?),
-            None => {
-                if now.duration_since(window.from) > LISTED {
-                    return Err(ReconciliationError::TooOld);
-                }
-                let rows = opened.gateway.pull(window).await.map_err(MerchantError::from)?;
-                let within = |row: &Collected| {
-                    row.paid_at.is_none_or(|at| (window.from..window.until).contains(&at))
-                };
-                (Source::List, rows.into_iter().filter(within).collect())
+        let (source, theirs) = if let Some(text) = &new.statement {
+            (Source::Statement, from_statement(text, window)?)
+        } else {
+            if now.duration_since(window.from) > LISTED {
+                return Err(ReconciliationError::TooOld);
             }
+            let rows = opened.gateway.pull(window).await.map_err(MerchantError::from)?;
+            let within = |row: &Collected| {
+                row.paid_at.is_none_or(|at| (window.from..window.until).contains(&at))
+            };
+            (Source::List, rows.into_iter().filter(within).collect())
         };
         let list = |rows: &[Collected]| -> Vec<_> {
             rows.iter().map(|row| (row.receipt.clone(), row.amount)).collect()

@@ -1,7 +1,7 @@
 //! The table `payment_refund`.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::ToSqlx;
 use shared::id::{MerchantId, PaymentId, RefundId, TenantId};
 use uuid::Uuid;
 
@@ -174,8 +174,8 @@ pub(super) async fn sent(
         tenant.as_uuid(),
         id.as_uuid(),
         state.as_str(),
-        next.map(|at| at.to_sqlx()) as _,
-        sent.map(|at| at.to_sqlx()) as _,
+        next.map(ToSqlx::to_sqlx) as _,
+        sent.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;

@@ -9,9 +9,9 @@ pub(super) fn of_prompt(code: &str) -> Verdict {
     match code {
         // No balance; below, above, over the day's, over the balance's limit; the same again
         // within two minutes; the prompt did not get there; cancelled; wrong PIN.
-        "1" | "2" | "3" | "4" | "8" | "17" | "1025" | "9999" | "1032" | "2001" => Verdict::Failed,
-        // Ours to mend: the product, the credential, the initiator.
-        "2028" | "8006" | "SFC_IC0003" => Verdict::Failed,
+        // Ours to mend: 2028 the product, 8006 the credential, SFC_IC0003 the initiator.
+        "1" | "2" | "3" | "4" | "8" | "17" | "1025" | "9999" | "1032" | "2001" | "2028"
+        | "8006" | "SFC_IC0003" => Verdict::Failed,
         // Query only.
         "4999" => Verdict::Pending,
         // 1019 expired and 1037 no answer are said of prompts that were paid after all.

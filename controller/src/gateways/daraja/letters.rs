@@ -15,15 +15,13 @@ pub(super) fn read(letter: &Letter<'_>) -> Result<Vec<Fact>, Unreadable> {
     let fact = match letter.channel {
         Channel::Stk => prompt(&body)?,
         Channel::C2b => Fact::Collected(confirmation(&body)?),
-        // A question, which was answered at the door.
-        Channel::Check => return Ok(Vec::new()),
+        // A question, which was answered at the door; and that another question is needed.
+        Channel::Check | Channel::StatusLate => return Ok(Vec::new()),
         Channel::B2c => Fact::PaidOut(payout(&body)?),
         Channel::Status => Fact::PaidOut(status(&body)?),
         Channel::B2cLate => Fact::PaidOut(Done::Unknown),
         Channel::Back => Fact::GivenBack(reversal(&body)?),
         Channel::BackLate => Fact::GivenBack(Done::Unknown),
-        // It says only that another question is needed.
-        Channel::StatusLate => return Ok(Vec::new()),
         Channel::Hook => return Err(Unreadable::Channel),
     };
     Ok(vec![fact])

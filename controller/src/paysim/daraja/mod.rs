@@ -118,7 +118,7 @@ impl Sim {
     fn end(&self, checkout: &str) -> Option<Word> {
         let mut prompt = self.state().prompts.get(checkout).cloned()?;
         let code = prompt.behaviour.code();
-        let maybe = chance::throw(self.seed, &prompt.reference, 1) % 2 == 0;
+        let maybe = chance::throw(self.seed, &prompt.reference, 1).is_multiple_of(2);
         let pays = code == "0" || (prompt.behaviour == Behaviour::UnknownCode && maybe);
         let Prompt { shortcode, msisdn, cents, reference, .. } = &prompt;
         let moved = pays.then(|| self.take_in(shortcode, msisdn, *cents, reference));
