@@ -245,7 +245,7 @@ async fn a_payout_is_sent_when_the_second_person_agrees() {
     let reseller = owner.post("/api/resellers", json!({ "name": "Agent" })).await.is(201);
     let reseller = reseller.text("/id");
     let float = json!({ "cents": 1_000_000 });
-    owner.post(&format!("/api/resellers/{reseller}/float"), float).await.is(200);
+    owner.post(&format!("/api/resellers/{reseller}/float"), float).await.is(201);
     let mut paths = Vec::new();
     // Paid; refused for want of money; said nothing of; the answer lost; unknown; only a timeout.
     for suffix in ["000", "003", "005", "006", "019", "002"] {
