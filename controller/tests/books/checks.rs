@@ -471,16 +471,16 @@ checks! {
     }
     a_refund_is_in_the_books: "money that goes back is in the books, once", |books| {
         run(&books.a, &pay("RCPT1", SUBSCRIBER, 100)).await;
-        refused(&books.a, &refund("op_1", false), "payment_refund_held").await?;
+        refused(&books.a, &refund("op_1", false), "not in the books as refund.hold").await?;
         run(&books.a, &refund("op_1", true)).await;
         let done = "UPDATE payment_refund SET state = 'approved', approved_by = 'op_2';
             UPDATE payment_refund SET state = 'done'";
-        refused(&books.a, done, "payment_refund_resolved").await?;
+        refused(&books.a, done, "not in the books as refund.resolve").await?;
         let taken = refund("op_1", false).replace("'given_back', 'held'", "'taken_back', 'done'");
         run(&books.a, "UPDATE payment_refund SET state = 'approved', approved_by = 'op_2'").await;
         run(&books.a, "SELECT resolve_refund(id, gen_random_uuid(), false, now())
             FROM payment_refund; UPDATE payment_refund SET state = 'failed'").await;
-        refused(&books.a, &taken, "payment_refund_taken").await
+        refused(&books.a, &taken, "not in the books as refund.resolve").await
     }
     who_applies_callbacks_reads_no_secrets: "who applies callbacks reads no secrets", |books| {
         let inbox = books.enter("SET search_path = kennet; SET ROLE kennet_inbox");
