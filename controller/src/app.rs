@@ -11,6 +11,7 @@ use crate::{
     api_tokens::{self, ApiTokens},
     audit::{self, Audit},
     broker::{self, Broker},
+    closings::{self, Closings},
     db::{self, Db},
     doubts::{self, Doubts},
     edges::{
@@ -27,6 +28,7 @@ use crate::{
     intents::{self, Intents},
     invitations::{self, Invitations},
     invoices::{self, Invoices},
+    jobs::{self, Jobs},
     ledger::{self, Ledger},
     logins::{self, Logins},
     merchants::{self, Merchants},
@@ -37,6 +39,7 @@ use crate::{
     operators::{self, Hasher, Operators},
     payments::{self, Payments},
     payouts::{self, Payouts},
+    periods::{self, Periods},
     plans::{self, Plans},
     postgres::{Cluster, ClusterError},
     reconciliations::{self, Reconciliations},
@@ -78,6 +81,7 @@ pub struct App {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     doubts: Doubts,
     edges: Edges,
@@ -89,12 +93,14 @@ pub struct App {
     look_again: LookAgain,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     office: Office,
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     reconciliations: Reconciliations,
     refunds: Refunds,
@@ -188,6 +194,8 @@ impl App {
             payouts.clone(),
             refunds.clone(),
         );
+        let periods = Periods::new(db.clone(), look_again.clone());
+        let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
         let invitations =
             Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
@@ -206,12 +214,15 @@ impl App {
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invitations,
             invoices: Invoices::new(db.clone()),
+            jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
+            closings,
             ledger: Ledger::new(db.clone()),
             logins,
             office,
             operators: Operators::new(db.clone(), hasher),
             payments: Payments::new(db.clone()),
             payouts,
+            periods,
             plans: Plans::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             second_factors: SecondFactors::new(db.clone(), seal.clone()),
@@ -230,6 +241,14 @@ impl App {
 
     pub const fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub const fn closings(&self) -> &Closings {
+        &self.closings
+    }
+
+    pub const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     pub const fn operators(&self) -> &Operators {
@@ -307,6 +326,9 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(periods::http::routes())
+            .merge(closings::http::routes())
+            .merge(jobs::http::routes())
     }
 
     pub fn router(self) -> Router {
@@ -332,6 +354,7 @@ shares! {
     access_points: AccessPoints,
     api_tokens: ApiTokens,
     audit: Audit,
+    closings: Closings,
     db: Db,
     doubts: Doubts,
     edges: Edges,
@@ -341,6 +364,7 @@ shares! {
     nases: Nases,
     invitations: Invitations,
     invoices: Invoices,
+    jobs: Jobs,
     ledger: Ledger,
     logins: Logins,
     look_again: LookAgain,
@@ -348,6 +372,7 @@ shares! {
     operators: Operators,
     payments: Payments,
     payouts: Payouts,
+    periods: Periods,
     plans: Plans,
     reconciliations: Reconciliations,
     refunds: Refunds,
@@ -409,6 +434,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
     app.watch_money(&life);
+    life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

@@ -176,6 +176,12 @@ pub(crate) async fn enter_auth(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Goes on in the same transaction as who knows which jobs there are, of all tenants.
+pub(crate) async fn enter_jobs(tx: &mut Tx) -> Result<(), StoreError> {
+    tx.execute("SET LOCAL ROLE kennet_jobs").await?;
+    Ok(())
+}
+
 /// A statement about one row must have found it.
 pub(crate) const fn one(rows: u64) -> Result<(), StoreError> {
     if rows == 1 { Ok(()) } else { Err(StoreError::Rows { want: 1, rows }) }

@@ -9,6 +9,9 @@ mod tax;
 
 pub use self::{
     money::{Cents, TooMuch},
-    period::{Proration, day_of, end_of, month_day, next_day, prorate},
+    period::{
+        Proration, Term, day_of, end_of, first_term, month_day, next_day, next_term, prorate,
+        start_of, whole_of,
+    },
     tax::{BasisPoints, Rates, Split, share_of},
 };

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 
 use super::money::{Cents, TooMuch};
-use crate::plans::Validity;
+use crate::plans::{Anchor, Validity};
 
 /// When the `n`th period that began at `anchor` ends; 1 is the first.
 pub fn end_of(
@@ -56,6 +56,98 @@ pub fn next_day(now: Timestamp, day: u8, zone: &TimeZone) -> Result<Timestamp, T
 /// The date on a calendar there.
 pub fn day_of(at: Timestamp, zone: &TimeZone) -> Date {
     at.to_zoned(zone.clone()).date()
+}
+
+/// From when to when one payment or one invoice reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// What the price of the plan is for. A first term up to a day of the month is a part of it.
+    pub whole: (Timestamp, Timestamp),
+    /// What the ends of this term and the next ones are counted from.
+    pub anchor: Timestamp,
+    /// Counted from the anchor; 1 is the first.
+    pub no: u16,
+}
+
+impl Term {
+    /// The part of `price` that it costs up to `until`.
+    pub fn price(&self, price: Cents, until: Timestamp) -> Result<Cents, TooMuch> {
+        let whole = self.whole.0.duration_until(self.whole.1).as_secs();
+        let part = self.start.duration_until(until.min(self.end)).as_secs().max(0);
+        price.share(part, whole)
+    }
+}
+
+/// The term that begins at `from`, counted anew from there.
+pub fn first_term(
+    from: Timestamp,
+    validity: Validity,
+    anchor: Anchor,
+    zone: &TimeZone,
+) -> Result<Term, TooMuch> {
+    let (Anchor::Day(day), Validity::Months(months)) = (anchor, validity) else {
+        let end = end_of(from, validity, 1, zone)?;
+        return Ok(Term { start: from, end, whole: (from, end), anchor: from, no: 1 });
+    };
+    let first = next_day(from, day, zone)?;
+    let end = midnight(day_of(first, zone), day, i32::from(months) - 1, zone)?;
+    let whole = (midnight(day_of(end, zone), day, -i32::from(months), zone)?, end);
+    Ok(Term { start: from, end, whole, anchor: from, no: 1 })
+}
+
+/// The term after the `no`th from `anchor`, which ended at `end`.
+pub fn next_term(
+    from: Timestamp,
+    no: u16,
+    end: Timestamp,
+    validity: Validity,
+    anchor: Anchor,
+    zone: &TimeZone,
+) -> Result<Term, TooMuch> {
+    if let (Anchor::Day(day), Validity::Months(months)) = (anchor, validity) {
+        let date = day_of(end, zone);
+        let next = midnight(date, day, i32::from(months), zone)?;
+        let whole = (midnight(date, day, 0, zone)?, next);
+        return Ok(Term { start: end, end: next, whole, anchor: from, no: no.saturating_add(1) });
+    }
+    let next_no = no.checked_add(1).ok_or(TooMuch)?;
+    let whole = (end_of(from, validity, no, zone)?, end_of(from, validity, next_no, zone)?);
+    // Another validity, or an end that was moved: it is counted anew.
+    if whole.0 != end {
+        return first_term(end, validity, anchor, zone);
+    }
+    Ok(Term { start: end, end: whole.1, whole, anchor: from, no: next_no })
+}
+
+/// What the price of a plan is for, of the `no`th term from `anchor`: a term that was cut or moved
+/// is its own whole.
+pub fn whole_of(
+    from: Timestamp,
+    no: u16,
+    term: (Timestamp, Timestamp),
+    validity: Validity,
+    anchor: Anchor,
+    zone: &TimeZone,
+) -> Result<(Timestamp, Timestamp), TooMuch> {
+    if let (Anchor::Day(day), Validity::Months(months)) = (anchor, validity) {
+        let start = midnight(day_of(term.1, zone), day, -i32::from(months), zone)?;
+        return Ok((start, term.1));
+    }
+    let whole =
+        (end_of(from, validity, no.saturating_sub(1), zone)?, end_of(from, validity, no, zone)?);
+    Ok(if whole.1 == term.1 && whole.0 <= term.0 { whole } else { term })
+}
+
+/// When the day of the month begins, `months` after the month of `date`.
+fn midnight(date: Date, day: u8, months: i32, zone: &TimeZone) -> Result<Timestamp, TooMuch> {
+    start_of(month_day(date, day, months)?, zone)
+}
+
+/// When a day begins there.
+pub fn start_of(day: Date, zone: &TimeZone) -> Result<Timestamp, TooMuch> {
+    Ok(day.to_zoned(zone.clone()).map_err(|_| TooMuch)?.timestamp())
 }
 
 /// What a change in the middle of a period costs. Both are lines of one invoice.
@@ -142,6 +234,67 @@ mod tests {
         assert_eq!(next(midnight, 29), "2026-12-28T21:00:00Z");
         assert_eq!(next(now, 28), "2026-12-27T21:00:00Z");
         assert_eq!(next(now, 31), "2026-11-29T21:00:00Z");
+    }
+
+    /// Starts and ends of the terms from `start` on, as days there.
+    fn terms(start: &str, validity: Validity, anchor: Anchor, count: usize) -> Vec<String> {
+        let zone = nairobi();
+        let mut term = first_term(start.parse().unwrap(), validity, anchor, &zone).unwrap();
+        let mut ends = Vec::new();
+        for _ in 0..count {
+            ends.push(day_of(term.end, &zone).to_string());
+            let next = next_term(term.anchor, term.no, term.end, validity, anchor, &zone).unwrap();
+            assert_eq!(next.start, term.end, "a gap");
+            term = next;
+        }
+        ends
+    }
+
+    #[test]
+    fn terms_keep_to_the_day_that_they_began_on() {
+        let month = Validity::Months(1);
+        for day in [29, 30, 31] {
+            let start = format!("2027-01-{day}T07:00:00Z");
+            assert_eq!(
+                terms(&start, month, Anchor::Purchase, 4),
+                [
+                    "2027-02-28".to_owned(),
+                    format!("2027-03-{day}"),
+                    format!("2027-04-{}", day.min(30)),
+                    format!("2027-05-{day}"),
+                ]
+            );
+        }
+        assert_eq!(
+            terms("2028-01-31T07:00:00Z", month, Anchor::Purchase, 3),
+            ["2028-02-29", "2028-03-31", "2028-04-30"]
+        );
+        // The leap day itself, by the year.
+        assert_eq!(
+            terms("2028-02-29T07:00:00Z", Validity::Months(12), Anchor::Purchase, 4),
+            ["2029-02-28", "2030-02-28", "2031-02-28", "2032-02-29"]
+        );
+        assert_eq!(
+            terms("2027-01-10T07:00:00Z", month, Anchor::Day(31), 4),
+            ["2027-01-31", "2027-02-28", "2027-03-31", "2027-04-30"]
+        );
+    }
+
+    #[test]
+    fn a_first_term_up_to_a_day_of_the_month_costs_its_part() {
+        let zone = nairobi();
+        let start = date(2027, 1, 16).to_zoned(zone.clone()).unwrap().timestamp();
+        let term = first_term(start, Validity::Months(1), Anchor::Day(1), &zone).unwrap();
+        assert_eq!(day_of(term.end, &zone), date(2027, 2, 1));
+        // 16 of the 31 days of January.
+        assert_eq!(term.price(Cents::new(310_000), term.end), Ok(Cents::new(160_000)));
+        let next =
+            next_term(term.anchor, term.no, term.end, Validity::Months(1), Anchor::Day(1), &zone);
+        assert_eq!(next.unwrap().price(Cents::new(310_000), term.end), Ok(Cents::ZERO));
+        assert_eq!(
+            next.unwrap().price(Cents::new(310_000), next.unwrap().end),
+            Ok(Cents::new(310_000))
+        );
     }
 
     #[test]

@@ -11,12 +11,14 @@ use clap::{Parser, Subcommand};
 use controller::{
     actor::{Actor, PLATFORM},
     app::{self, App, Storage},
-    demo,
+    clock, demo,
+    jobs::Ran,
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
     words::{Code, Email, Name, Passphrase},
 };
+use jiff::{SignedDuration, Timestamp};
 use shared::daemon::{Chain, Life, start_logging};
 
 /// The office end of KenNet: API, books, and the state that every edge should have.
@@ -40,6 +42,28 @@ enum Command {
     /// Look after staff
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// What is done at its time: billing, nights
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum JobsCommand {
+    /// Do what is due from one time to another, as if it were then, and end. For tests and benches:
+    /// `serve` does it by the clock
+    Run(RunJobs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunJobs {
+    #[arg(long, value_name = "TIMESTAMP")]
+    until: Timestamp,
+    /// [default: now]
+    #[arg(long, value_name = "TIMESTAMP")]
+    from: Option<Timestamp>,
+    /// The least time between two billing rounds of a tenant
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    step: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,6 +150,12 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             storage.close().await;
             result?;
         }
+        Command::Jobs(JobsCommand::Run(arguments)) => {
+            let storage = Storage::reach(settings).await?;
+            let result = run_jobs(settings, &storage, &arguments).await;
+            storage.close().await;
+            result?;
+        }
         Command::Operator(OperatorCommand::Add(arguments)) => {
             let storage = Storage::reach(settings).await?;
             let result = add_operator(settings, &storage, arguments).await;
@@ -162,6 +192,21 @@ async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> an
         format!("subscriber {username}: password {password}, account {account_no}, plan {plan}")
     }));
     say(&lines.join("\n"))
+}
+
+async fn run_jobs(
+    settings: &Settings,
+    storage: &Storage,
+    arguments: &RunJobs,
+) -> anyhow::Result<()> {
+    let app = App::new(settings, storage.db.clone())?;
+    let from = arguments.from.unwrap_or_else(clock::now);
+    let step = SignedDuration::from_secs(arguments.step.into());
+    let ran = app.jobs().run_between(from, arguments.until, step).await?;
+    let Ran { jobs, failed, looked } = ran;
+    say(&format!("{jobs} jobs, {failed} of them failed; {looked} looks at subscriptions"))?;
+    anyhow::ensure!(failed == 0, "{failed} jobs failed");
+    Ok(())
 }
 
 async fn add_operator(

@@ -1,6 +1,7 @@
 //! Invoices: what a subscriber owes. A draft may go; what was issued has a number without gaps and
 //! stays as it is. It is corrected by a credit note, or voided while nothing is paid.
 
+mod bulk;
 pub mod http;
 mod store;
 
@@ -227,7 +228,7 @@ impl Invoices {
             let kind = if price < Cents::ZERO { LineKind::Discount } else { LineKind::OneOff };
             lines.push(Line { kind, descr, split });
         }
-        let split = sum(&lines)?;
+        let split = sum(&splits(&lines))?;
         if [split.net, split.excise, split.vat].iter().any(|part| *part < Cents::ZERO) {
             return Err(InvoiceError::BelowZero);
         }
@@ -285,7 +286,7 @@ impl Invoices {
             let zone = tenants::zone(&mut tx, actor.tenant).await?;
             billing::day_of(now, &zone).saturating_add(Span::new().days(DUE_DAYS))
         };
-        let owed = book(before.subscriber, sum(&before.lines)?)?;
+        let owed = book(before.subscriber, sum(&splits(&before.lines))?)?;
         post(&mut tx, Event::InvoiceIssued(id), now, owed).await?;
         // The number comes last: whoever else issues waits for it.
         store::finalise(&mut tx, actor.tenant, id, due_on, now).await?;
@@ -359,6 +360,8 @@ impl Invoices {
     }
 }
 
+pub(crate) use self::bulk::{Bill, BillLine, issue_all};
+
 /// An invoice that a payment may pay.
 #[derive(Clone, Copy, Debug)]
 pub struct Open {
@@ -387,8 +390,12 @@ async fn lock(tx: &mut Tx, tenant: TenantId, id: InvoiceId) -> Result<Invoice, I
     find(tx, tenant, id).await
 }
 
-fn sum(lines: &[Line]) -> Result<Split, TooMuch> {
-    let part = |part: fn(&Split) -> Cents| Cents::sum(lines.iter().map(|line| part(&line.split)));
+fn splits(lines: &[Line]) -> Vec<Split> {
+    lines.iter().map(|line| line.split).collect()
+}
+
+fn sum(splits: &[Split]) -> Result<Split, TooMuch> {
+    let part = |part: fn(&Split) -> Cents| Cents::sum(splits.iter().map(part));
     Ok(Split {
         net: part(|split| split.net)?,
         excise: part(|split| split.excise)?,

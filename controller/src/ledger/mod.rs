@@ -6,7 +6,9 @@ pub mod http;
 mod store;
 
 use jiff::Timestamp;
-use shared::id::{CreditNoteId, InvoiceId, PaymentId, PayoutId, ResellerId, SubscriberId};
+use shared::id::{
+    CreditNoteId, InvoiceId, PaymentId, PayoutId, ResellerId, SubscriberId, VoucherId,
+};
 use uuid::Uuid;
 
 pub use self::store::{Balance, Wallet};
@@ -30,9 +32,15 @@ pub enum Account {
     Agent(ResellerId),
     /// Vouchers that were sold and not used.
     DeferredVouchers,
+    /// Terms that were paid and are not over.
+    DeferredSubscriptions,
     Excise,
     Vat,
     Revenue,
+    /// What is given for outages.
+    OutageCredits,
+    /// Vouchers that nobody used in time.
+    Breakage,
     Commission,
     /// Money on its way out.
     PayoutClearing,
@@ -49,9 +57,12 @@ impl Account {
             Self::Wallet(id) => format!("wallet:{}", id.as_uuid()),
             Self::Agent(id) => format!("agent:{}", id.as_uuid()),
             Self::DeferredVouchers => "deferred:voucher".to_owned(),
+            Self::DeferredSubscriptions => "deferred:subscription".to_owned(),
             Self::Excise => "tax:excise".to_owned(),
             Self::Vat => "tax:vat".to_owned(),
             Self::Revenue => "revenue:internet".to_owned(),
+            Self::Breakage => "revenue:breakage".to_owned(),
+            Self::OutageCredits => "expense:outage_credit".to_owned(),
             Self::Commission => "expense:commission".to_owned(),
             Self::PayoutClearing => "payout:clearing".to_owned(),
             Self::Unmatched => "suspense:unmatched".to_owned(),
@@ -72,6 +83,10 @@ pub enum Event {
     PayoutHeld(PayoutId),
     /// Paid or failed, never both.
     PayoutResolved(PayoutId),
+    /// What was sold for a time is earned up to another moment.
+    RevenueEarned(Uuid),
+    OutageCredited(Uuid),
+    VoucherBroken(VoucherId),
 }
 
 impl Event {
@@ -86,6 +101,9 @@ impl Event {
             Self::FloatPaidIn(id) => ("float.in", "float", id),
             Self::PayoutHeld(id) => ("payout.hold", "payout", *id.as_uuid()),
             Self::PayoutResolved(id) => ("payout.resolve", "payout", *id.as_uuid()),
+            Self::RevenueEarned(id) => ("revenue.earn", "recognition", id),
+            Self::VoucherBroken(id) => ("voucher.breakage", "voucher", *id.as_uuid()),
+            Self::OutageCredited(id) => ("outage.credit", "outage_credit", id),
         }
     }
 }
@@ -101,6 +119,11 @@ pub struct Entry {
 /// False if it is in the books already.
 pub(crate) async fn post(tx: &mut Tx, entry: &Entry) -> Result<bool, StoreError> {
     store::post(tx, entry).await
+}
+
+/// As [`post`], for many that happened at once. Says how many were new.
+pub(crate) async fn post_all(tx: &mut Tx, entries: &[Entry]) -> Result<u64, StoreError> {
+    if entries.is_empty() { Ok(0) } else { store::post_all(tx, entries).await }
 }
 
 /// What somebody has in their wallet.

@@ -45,6 +45,43 @@ pub(super) async fn post(tx: &mut Tx, entry: &Entry) -> Result<bool, StoreError>
     Ok(row.fresh)
 }
 
+pub(super) async fn post_all(tx: &mut Tx, entries: &[Entry]) -> Result<u64, StoreError> {
+    let (mut of_entry, mut codes, mut cents) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut kinds, mut source_kinds, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, entry) in (1_i64..).zip(entries) {
+        let (kind, source_kind, source) = entry.event.key();
+        kinds.push(kind.to_owned());
+        source_kinds.push(source_kind.to_owned());
+        sources.push(source);
+        for (account, amount) in &entry.lines {
+            of_entry.push(n);
+            codes.push(account.code());
+            cents.push(amount.get());
+        }
+    }
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE post_entry(
+                    e.id, e.kind, e.source_kind, e.source, e.at, l.codes, l.cents)) AS "fresh!"
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[])
+                    WITH ORDINALITY AS e (id, kind, source_kind, source, at, n)
+             JOIN (SELECT n, array_agg(code ORDER BY m) AS codes, array_agg(cents ORDER BY m) AS cents
+                     FROM unnest($6::bigint[], $7::text[], $8::bigint[])
+                            WITH ORDINALITY AS l (n, code, cents, m)
+                    GROUP BY n) AS l ON l.n = e.n"#,
+        entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>() as _,
+        kinds as _,
+        source_kinds as _,
+        sources as _,
+        entries.iter().map(|entry| entry.at.to_sqlx()).collect::<Vec<_>>() as _,
+        of_entry as _,
+        codes as _,
+        cents as _,
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(row.fresh.unsigned_abs())
+}
+
 pub(super) async fn trial_balance(
     tx: &mut Tx,
     tenant: TenantId,

@@ -5,9 +5,11 @@ pub mod http;
 mod store;
 mod terms;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::id::{PlanId, PlanVersionId};
+use shared::id::{PlanId, PlanVersionId, TenantId};
 use uuid::Uuid;
 
 pub use self::terms::{
@@ -90,6 +92,22 @@ impl From<StoreError> for PlanError {
             Some(_) | None => Self::Store(error),
         }
     }
+}
+
+/// A version of a plan, by the plan's name.
+#[derive(Clone, Debug)]
+pub struct Sold {
+    pub name: Name,
+    pub terms: Terms,
+}
+
+/// What these versions are.
+pub(crate) async fn sold(
+    tx: &mut Tx,
+    tenant: TenantId,
+    versions: &[PlanVersionId],
+) -> Result<HashMap<PlanVersionId, Sold>, StoreError> {
+    store::sold(tx, tenant, versions).await
 }
 
 /// What this domain needs from the rest of the program.

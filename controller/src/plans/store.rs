@@ -1,6 +1,6 @@
 //! The tables `plan` and `plan_version`.
 
-use std::num::NonZeroU64;
+use std::{collections::HashMap, num::NonZeroU64};
 
 use jiff_sqlx::ToSqlx as _;
 use shared::{
@@ -10,7 +10,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::{Anchor, Limits, Network, OnExhaust, Plan, PlanVersion, Terms, Validity};
+use super::{Anchor, Limits, Network, OnExhaust, Plan, PlanVersion, Sold, Terms, Validity};
 use crate::{
     db::{Cell, StoreError, Tx},
     words::NasWord,
@@ -194,6 +194,44 @@ pub(super) async fn versions(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(PlanVersion::try_from).collect()
+}
+
+pub(super) async fn sold(
+    tx: &mut Tx,
+    tenant: TenantId,
+    versions: &[PlanVersionId],
+) -> Result<HashMap<PlanVersionId, Sold>, StoreError> {
+    let ids: Vec<_> = versions.iter().map(|id| *id.as_uuid()).collect();
+    let rows = sqlx::query_as!(
+        VersionRow,
+        r#"SELECT id, plan_id, version, access, billing, price_cents, price_includes_tax,
+                  validity_months, validity_seconds, online_seconds, data_bytes, down_kbps,
+                  up_kbps, max_devices, idle_timeout_seconds, anchor, anchor_day, grace_seconds,
+                  on_exhaust, overage_cents_per_mib, pool, filter, policy, vlan,
+                  effective_from AS "effective_from: jiff_sqlx::Timestamp"
+             FROM plan_version
+            WHERE tenant_id = $1 AND id = ANY ($2)"#,
+        tenant.as_uuid(),
+        &ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let names = sqlx::query!(
+        "SELECT id, name FROM plan WHERE tenant_id = $1 AND id = ANY ($2)",
+        tenant.as_uuid(),
+        &rows.iter().map(|row| row.plan_id).collect::<Vec<_>>(),
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let names: HashMap<_, _> = names.into_iter().map(|row| (row.id, row.name)).collect();
+    let mut sold = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let at = Cell { table: "plan", row: row.plan_id };
+        let name = names.get(&row.plan_id).ok_or_else(|| at.corrupt("name"))?;
+        let (id, name) = (PlanVersionId::from_uuid(row.id), at.parse("name", name)?);
+        sold.insert(id, Sold { name, terms: row.terms()? });
+    }
+    Ok(sold)
 }
 
 /// False if the row is not of this version any more.

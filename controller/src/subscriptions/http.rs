@@ -86,7 +86,8 @@ async fn show(
     Ok(versioned(subscriptions.find(&actor, id).await?))
 }
 
-/// Changes a subscription. Another plan version takes effect at once.
+/// Changes a subscription. Another plan version takes effect at once, with what its rest costs more
+/// out of the wallet, or at the end of the term if it costs less.
 #[utoipa::path(patch, path = "/api/subscriptions/{id}", tag = "subscriptions",
     params(("id" = String, Path)), request_body = SubscriptionChangeBody,
     responses((status = 200, body = SubscriptionView), (status = 412, body = Problem)))]
@@ -193,6 +194,18 @@ struct SubscriptionView {
     #[schema(value_type = Option<String>, format = DateTime)]
     bill_anchor: Option<Timestamp>,
     auto_renew: bool,
+    /// What is paid for, or what the next invoice is about.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    term_start: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    term_end: Option<Timestamp>,
+    /// From the end of the term on.
+    #[schema(value_type = Option<String>)]
+    next_plan_version: Option<PlanVersionId>,
+    /// Not paid, and still in the walled garden, where it can be.
+    walled: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    promise_until: Option<Timestamp>,
     /// What the edges should have.
     desired_rev: i64,
     /// What they say they have.
@@ -210,6 +223,11 @@ impl From<Subscription> for SubscriptionView {
             state: subscription.state,
             bill_anchor: subscription.bill_anchor,
             auto_renew: subscription.auto_renew,
+            term_start: subscription.term.map(|term| term.0),
+            term_end: subscription.term.map(|term| term.1),
+            next_plan_version: subscription.next_plan_version,
+            walled: subscription.walled,
+            promise_until: subscription.promise_until,
             desired_rev: subscription.desired_rev,
             applied_rev: subscription.applied_rev,
             created_at: subscription.created_at,
@@ -247,6 +265,7 @@ impl From<SubscriptionError> for Problem {
             SubscriptionError::NotFrom { .. } => Self::conflict("not-from-here", error.to_string()),
             SubscriptionError::Over => Self::conflict("over", error.to_string()),
             SubscriptionError::Stale => Self::stale(),
+            SubscriptionError::Period(error) => error.into(),
             SubscriptionError::Claim(error) => error.into(),
             SubscriptionError::Store(error) => error.into(),
         }

@@ -1,6 +1,7 @@
 //! Subscriptions: who has which plan, and in which state it is.
 
 pub mod http;
+mod life;
 mod state;
 mod store;
 
@@ -9,13 +10,17 @@ use serde_json::{Value, json};
 use shared::id::{PlanVersionId, SubscriberId, SubscriptionId, TenantId};
 use uuid::Uuid;
 
-pub use self::state::{State, Verb};
+pub use self::{
+    life::{Act, Policy, Standing, Then, Verdict, first_look, look},
+    state::{State, Verb},
+};
 use crate::{
     actor::Actor,
     audit, clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
     edges::LookAgain,
     idempotency::{self, Claim, ClaimError, Key, Made},
+    periods::{self, PeriodError},
     words::Note,
 };
 
@@ -28,6 +33,14 @@ pub struct Subscription {
     /// Since its first activation.
     pub bill_anchor: Option<Timestamp>,
     pub auto_renew: bool,
+    /// What is paid for, or what the next invoice is about.
+    pub term: Option<(Timestamp, Timestamp)>,
+    /// From the end of the term on.
+    pub next_plan_version: Option<PlanVersionId>,
+    /// Suspended for want of money: paying is still possible on-line.
+    pub walled: bool,
+    lapsed: bool,
+    pub promise_until: Option<Timestamp>,
     pub desired_rev: i64,
     pub applied_rev: i64,
     pub version: i64,
@@ -39,6 +52,7 @@ impl Subscription {
         json!({
             "subscriber": self.subscriber, "plan_version": self.plan_version,
             "state": self.state, "auto_renew": self.auto_renew,
+            "next_plan_version": self.next_plan_version,
         })
     }
 }
@@ -62,7 +76,8 @@ pub struct NewSubscription {
     pub activate: bool,
 }
 
-/// What is absent stays. Another plan version takes effect at once.
+/// What is absent stays. Another plan version takes effect at once, or at the end of the term if it
+/// costs less.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionChange {
     pub plan_version: Option<PlanVersionId>,
@@ -90,6 +105,8 @@ pub enum SubscriptionError {
     #[error("it was changed since")]
     Stale,
     #[error(transparent)]
+    Period(#[from] PeriodError),
+    #[error(transparent)]
     Claim(#[from] ClaimError),
     #[error(transparent)]
     Store(StoreError),
@@ -111,6 +128,7 @@ impl AsStoreError for SubscriptionError {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
+            Self::Period(error) => error.as_store_error(),
             Self::Unknown
             | Self::Dangling
             | Self::LiveAlready
@@ -202,6 +220,7 @@ impl Subscriptions {
         if new.activate {
             // The same way as every later activation, so that its event is written.
             store::set_state(&mut tx, actor.tenant, id, State::Active, now, "").await?;
+            periods::activated(&mut tx, actor.tenant, id, false, now).await?;
         }
         let made = reread(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "subscription.create", None, &made).await?;
@@ -216,6 +235,18 @@ impl Subscriptions {
         version: i64,
         change: SubscriptionChange,
     ) -> Result<Subscription, SubscriptionError> {
+        self.update_at(actor, id, version, change, clock::now()).await
+    }
+
+    /// As [`Self::update`], as if it were then.
+    pub async fn update_at(
+        &self,
+        actor: &Actor,
+        id: SubscriptionId,
+        version: i64,
+        change: SubscriptionChange,
+        now: Timestamp,
+    ) -> Result<Subscription, SubscriptionError> {
         let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
         if before.state == State::Cancelled {
@@ -225,13 +256,17 @@ impl Subscriptions {
             return Err(SubscriptionError::Stale);
         }
         let plan_version = change.plan_version.unwrap_or(before.plan_version);
-        let moved = plan_version != before.plan_version;
+        let moved = change.plan_version.is_some()
+            && (plan_version != before.plan_version || before.next_plan_version.is_some());
         if moved && !store::may_have(&mut tx, actor.tenant, before.subscriber, plan_version).await?
         {
             return Err(SubscriptionError::Dangling);
         }
         let auto_renew = change.auto_renew.unwrap_or(before.auto_renew);
-        store::update(&mut tx, actor.tenant, id, plan_version, auto_renew).await?;
+        store::update(&mut tx, actor.tenant, id, auto_renew, now).await?;
+        if moved {
+            periods::change_plan(&mut tx, actor.tenant, id, plan_version, now).await?;
+        }
         let after = reread(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "subscription.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -266,6 +301,10 @@ impl Subscriptions {
         let now = clock::now();
         store::set_state(&mut tx, actor.tenant, id, state, now, reason.map_or("", Note::as_str))
             .await?;
+        if state == State::Active {
+            let lapsed = before.state == State::Suspended && before.lapsed;
+            periods::activated(&mut tx, actor.tenant, id, lapsed, now).await?;
+        }
         let after = reread(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, verb.action(), Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;

@@ -80,6 +80,10 @@ pub(super) async fn list(
         Row,
         r#"SELECT id, subscriber_id, plan_version_id, state, auto_renew, desired_rev, applied_rev,
                   version, bill_anchor AS "bill_anchor: jiff_sqlx::Timestamp",
+                  term_start AS "term_start: jiff_sqlx::Timestamp",
+                  term_end AS "term_end: jiff_sqlx::Timestamp", next_plan_version_id, walled,
+                  lapsed_at IS NOT NULL AS "lapsed!",
+                  promise_until AS "promise_until: jiff_sqlx::Timestamp",
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM subscription
             WHERE tenant_id = $1 AND id > $2
@@ -107,6 +111,10 @@ pub(super) async fn find(
         Row,
         r#"SELECT id, subscriber_id, plan_version_id, state, auto_renew, desired_rev, applied_rev,
                   version, bill_anchor AS "bill_anchor: jiff_sqlx::Timestamp",
+                  term_start AS "term_start: jiff_sqlx::Timestamp",
+                  term_end AS "term_end: jiff_sqlx::Timestamp", next_plan_version_id, walled,
+                  lapsed_at IS NOT NULL AS "lapsed!",
+                  promise_until AS "promise_until: jiff_sqlx::Timestamp",
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM subscription
             WHERE tenant_id = $1 AND id = $2"#,
@@ -122,16 +130,16 @@ pub(super) async fn update(
     tx: &mut Tx,
     tenant: TenantId,
     id: SubscriptionId,
-    plan_version: PlanVersionId,
     auto_renew: bool,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE subscription SET plan_version_id = $3, auto_renew = $4, version = version + 1
+        "UPDATE subscription SET auto_renew = $3, due_at = $4, version = version + 1
           WHERE tenant_id = $1 AND id = $2",
         tenant.as_uuid(),
         id.as_uuid(),
-        plan_version.as_uuid(),
         auto_renew,
+        now.to_sqlx() as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -152,7 +160,9 @@ pub(super) async fn set_state(
         .await?;
     let done = sqlx::query!(
         "UPDATE subscription
-            SET state = $3, version = version + 1,
+            SET state = $3, version = version + 1, due_at = $4,
+                walled = walled AND $3 = 'suspended',
+                lapsed_at = CASE WHEN $3 = 'active' THEN NULL ELSE lapsed_at END,
                 bill_anchor = CASE WHEN $3 = 'active' THEN coalesce(bill_anchor, $4)
                                    ELSE bill_anchor END
           WHERE tenant_id = $1 AND id = $2",
@@ -214,6 +224,12 @@ struct Row {
     applied_rev: i64,
     version: i64,
     bill_anchor: Option<jiff_sqlx::Timestamp>,
+    term_start: Option<jiff_sqlx::Timestamp>,
+    term_end: Option<jiff_sqlx::Timestamp>,
+    next_plan_version_id: Option<Uuid>,
+    walled: bool,
+    lapsed: bool,
+    promise_until: Option<jiff_sqlx::Timestamp>,
     created_at: jiff_sqlx::Timestamp,
 }
 
@@ -222,13 +238,19 @@ impl TryFrom<Row> for Subscription {
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let at = Cell { table: "subscription", row: row.id };
+        let time = |at: Option<jiff_sqlx::Timestamp>| at.map(jiff_sqlx::Timestamp::to_jiff);
         Ok(Self {
             id: SubscriptionId::from_uuid(row.id),
             subscriber: SubscriberId::from_uuid(row.subscriber_id),
             plan_version: PlanVersionId::from_uuid(row.plan_version_id),
             state: at.parse("state", &row.state)?,
-            bill_anchor: row.bill_anchor.map(jiff_sqlx::Timestamp::to_jiff),
+            bill_anchor: time(row.bill_anchor),
             auto_renew: row.auto_renew,
+            term: time(row.term_start).zip(time(row.term_end)),
+            next_plan_version: row.next_plan_version_id.map(PlanVersionId::from_uuid),
+            walled: row.walled,
+            lapsed: row.lapsed,
+            promise_until: time(row.promise_until),
             desired_rev: row.desired_rev,
             applied_rev: row.applied_rev,
             version: row.version,

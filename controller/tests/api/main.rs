@@ -1,5 +1,6 @@
 //! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
 
+mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
@@ -9,6 +10,7 @@ mod inventory;
 mod isolation;
 mod logins;
 mod money;
+mod office;
 mod processes;
 mod providers;
 mod rehearsal;

@@ -176,3 +176,63 @@ async fn another_plan_raises_the_desired_revision() {
                        "plan_version": made.text("/plan_version") });
     owner.post("/api/subscriptions", body).await.problem(409, "not-for-sale");
 }
+
+#[tokio::test]
+async fn what_is_bought_besides_is_paid_and_earned() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let version = owner.plan_version("home").await;
+    let mut bundle = terms();
+    bundle["data_bytes"] = json!(1_u64 << 30);
+    let body = json!({ "code": "bundle", "name": "A bundle", "terms": bundle });
+    let bundle = owner.post("/api/plans", body).await.is(201).text("/latest/id");
+    let subscriber = owner.subscriber("amina").await;
+    let pay = json!({ "provider": "cash", "shortcode": "till", "subscriber": subscriber,
+                      "amount_cents": 10_000, "allocate": false });
+    owner.post("/api/payments", pay).await.is(201);
+    let body = json!({ "subscriber": subscriber, "plan_version": version, "activate": true });
+    let id = owner.post("/api/subscriptions", body).await.is(201).text("/id");
+    assert_eq!(owner.balance("wallet").await, -5_000, "what is there pays for it at once");
+    let path = format!("/api/subscriptions/{id}/add-ons");
+    let add = json!({ "plan_version": bundle });
+    let key = [("idempotency-key", "one-bundle")];
+    owner.ask("POST", &path, &key, Some(add.clone())).await.is(201);
+    owner.ask("POST", &path, &key, Some(add.clone())).await.is(201);
+    assert_eq!(owner.balance("wallet").await, 0);
+    assert_eq!(owner.balance("deferred:subscription").await, -2 * 3_748);
+    owner.post(&path, add).await.problem(409, "wallet-too-low");
+    owner.post(&path, json!({ "plan_version": version })).await.problem(409, "not-an-add-on");
+    let granted = world.count("SELECT count(*) FROM entitlement WHERE source_kind = 'topup'");
+    assert_eq!(granted.await, 1);
+    let renew = format!("/api/subscriptions/{id}/periods");
+    owner.post(&renew, json!({})).await.problem(409, "wallet-too-low");
+    let pay = json!({ "provider": "cash", "shortcode": "till", "subscriber": subscriber,
+                      "amount_cents": 50_000, "allocate": false });
+    owner.post("/api/payments", pay).await.is(201);
+    for ahead in 2..=4 {
+        let all = owner.post(&renew, json!({})).await.is(201);
+        assert_eq!(all.body.as_array().unwrap().len(), ahead);
+    }
+    owner.post(&renew, json!({})).await.problem(409, "paid-ahead");
+}
+
+#[tokio::test]
+async fn the_policy_is_checked_and_kept() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let path = "/api/finance/billing-policy";
+    let shown = owner.get(path).await.is(200);
+    assert_eq!(shown.body["remind_days"], json!([7, 3, 1, 0]));
+    let mut policy = shown.body.clone();
+    policy["garden_days"] = json!(91);
+    let put = async |etag: &str, body: &Value| {
+        owner.ask("PUT", path, &[("if-match", etag)], Some(body.clone())).await
+    };
+    put(&shown.etag(), &policy).await.problem(422, "invalid-fields");
+    policy["garden_days"] = json!(3);
+    let kept = put(&shown.etag(), &policy).await.is(200);
+    put(&shown.etag(), &policy).await.problem(412, "stale");
+    policy["garden_days"] = json!(4);
+    put(&kept.etag(), &policy).await.is(200);
+    assert_eq!(owner.get(path).await.body["garden_days"], 4);
+}

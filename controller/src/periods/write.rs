@@ -1,0 +1,352 @@
+//! What billing writes: in runs, never row by row.
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use shared::id::{PlanVersionId, SubscriberId, SubscriptionId, TenantId};
+use uuid::Uuid;
+
+use super::PeriodError;
+use crate::{
+    billing::Cents,
+    db::{StoreError, Tx},
+    invoices::{self, Bill},
+    subscriptions::State,
+};
+
+/// Everything that one run of looks leads to.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    pub(super) periods: Vec<NewPeriod>,
+    pub(super) bills: Vec<Bill>,
+    pub(super) deferrals: Vec<Deferral>,
+    pub(super) grants: Vec<Grant>,
+    pub(super) notices: Vec<Notice>,
+    /// Periods and what of their usage is invoiced now.
+    pub(super) rated: Vec<(Uuid, u64)>,
+    pub(super) changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+pub(super) struct NewPeriod {
+    pub(super) id: Uuid,
+    pub(super) subscription: SubscriptionId,
+    pub(super) version: PlanVersionId,
+    pub(super) during: (Timestamp, Timestamp),
+    pub(super) net: Cents,
+    pub(super) given: bool,
+    pub(super) rated: u64,
+}
+
+/// What is earned over a time.
+#[derive(Debug)]
+pub(super) struct Deferral {
+    pub(super) id: Uuid,
+    pub(super) cents: Cents,
+    pub(super) earning: (Timestamp, Timestamp),
+}
+
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) subscriber: SubscriberId,
+    /// `period` or `topup`.
+    pub(super) source: &'static str,
+    pub(super) source_id: Uuid,
+    pub(super) version: PlanVersionId,
+    pub(super) valid: (Timestamp, Timestamp),
+    pub(super) bytes: Option<u64>,
+    pub(super) seconds: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Notice {
+    pub(super) subscription: SubscriptionId,
+    pub(super) about: Timestamp,
+    pub(super) step: String,
+    pub(super) cents: Cents,
+}
+
+/// A subscription after a look.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) id: SubscriptionId,
+    pub(super) state: State,
+    pub(super) version: PlanVersionId,
+    pub(super) next_version: Option<PlanVersionId>,
+    pub(super) anchor: Option<Timestamp>,
+    pub(super) term: Option<(Timestamp, Timestamp)>,
+    pub(super) term_no: u16,
+    pub(super) lapsed_at: Option<Timestamp>,
+    pub(super) walled: bool,
+    pub(super) promise_until: Option<Timestamp>,
+    pub(super) promised_term: Option<Timestamp>,
+    pub(super) due_at: Option<Timestamp>,
+    /// Why, if anybody sees a difference.
+    pub(super) reason: Option<&'static str>,
+}
+
+fn times<'a>(all: impl Iterator<Item = &'a Timestamp>) -> Vec<SqlTimestamp> {
+    all.map(|at| at.to_sqlx()).collect()
+}
+
+fn maybe_times(all: impl Iterator<Item = Option<Timestamp>>) -> Vec<Option<SqlTimestamp>> {
+    all.map(|at| at.map(Timestamp::to_sqlx)).collect()
+}
+
+impl Writes {
+    /// All of it, or an error.
+    pub(super) async fn apply(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<(), PeriodError> {
+        self.insert_periods(tx, tenant).await?;
+        self.rate(tx, tenant).await?;
+        self.insert_deferrals(tx, tenant).await?;
+        self.grant(tx, tenant).await?;
+        self.notice(tx, tenant, now).await?;
+        self.change(tx, tenant).await?;
+        // Its numbers are waited for by whoever issues invoices.
+        invoices::issue_all(tx, tenant, &self.bills, now).await?;
+        Ok(())
+    }
+
+    async fn insert_periods(&self, tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
+        let all = &self.periods;
+        if all.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "INSERT INTO subscription_period (tenant_id, id, subscription_id, plan_version_id,
+                                              during, net_cents, given, rated_bytes)
+             SELECT $1, id, subscription, version, tstzrange(s, e), net, given, rated
+               FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::timestamptz[],
+                           $6::timestamptz[], $7::bigint[], $8::boolean[], $9::bigint[])
+                 AS new (id, subscription, version, s, e, net, given, rated)",
+            tenant.as_uuid(),
+            all.iter().map(|one| one.id).collect::<Vec<_>>() as _,
+            all.iter().map(|one| *one.subscription.as_uuid()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| *one.version.as_uuid()).collect::<Vec<_>>() as _,
+            times(all.iter().map(|one| &one.during.0)) as _,
+            times(all.iter().map(|one| &one.during.1)) as _,
+            all.iter().map(|one| one.net.get()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.given).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.rated.cast_signed()).collect::<Vec<_>>() as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn rate(&self, tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
+        if self.rated.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "UPDATE subscription_period AS p SET rated_bytes = r.bytes
+               FROM unnest($2::uuid[], $3::bigint[]) AS r (id, bytes)
+              WHERE p.tenant_id = $1 AND p.id = r.id",
+            tenant.as_uuid(),
+            self.rated.iter().map(|(id, _)| *id).collect::<Vec<_>>() as _,
+            self.rated.iter().map(|(_, bytes)| bytes.cast_signed()).collect::<Vec<_>>() as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn insert_deferrals(&self, tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
+        let all = &self.deferrals;
+        if all.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "INSERT INTO deferral (tenant_id, id, cents, earning)
+             SELECT $1, id, cents, tstzrange(s, e)
+               FROM unnest($2::uuid[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+                 AS new (id, cents, s, e)",
+            tenant.as_uuid(),
+            all.iter().map(|one| one.id).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.cents.get()).collect::<Vec<_>>() as _,
+            times(all.iter().map(|one| &one.earning.0)) as _,
+            times(all.iter().map(|one| &one.earning.1)) as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn grant(&self, tx: &mut Tx, tenant: TenantId) -> Result<(), StoreError> {
+        let all = &self.grants;
+        if all.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "INSERT INTO entitlement (tenant_id, id, subscriber_id, source_kind, source_id,
+                                      plan_version_id, valid, bytes_granted, seconds_granted)
+             SELECT $1, id, subscriber, source, source_id, version, tstzrange(s, e), bytes, seconds
+               FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::uuid[],
+                           $7::timestamptz[], $8::timestamptz[], $9::bigint[], $10::bigint[])
+                 AS new (id, subscriber, source, source_id, version, s, e, bytes, seconds)",
+            tenant.as_uuid(),
+            all.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| *one.subscriber.as_uuid()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.source.to_owned()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.source_id).collect::<Vec<_>>() as _,
+            all.iter().map(|one| *one.version.as_uuid()).collect::<Vec<_>>() as _,
+            times(all.iter().map(|one| &one.valid.0)) as _,
+            times(all.iter().map(|one| &one.valid.1)) as _,
+            all.iter().map(|one| one.bytes.map(u64::cast_signed)).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.seconds.map(u64::cast_signed)).collect::<Vec<_>>() as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Once for each term and step.
+    async fn notice(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let all = &self.notices;
+        if all.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "INSERT INTO subscription_notice (tenant_id, at, subscription_id, about, step, cents)
+             SELECT $1, $2, * FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::bigint[])
+             ON CONFLICT DO NOTHING",
+            tenant.as_uuid(),
+            now.to_sqlx() as _,
+            all.iter().map(|one| *one.subscription.as_uuid()).collect::<Vec<_>>() as _,
+            times(all.iter().map(|one| &one.about)) as _,
+            all.iter().map(|one| one.step.clone()).collect::<Vec<_>>() as _,
+            all.iter().map(|one| one.cents.get()).collect::<Vec<_>>() as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// The reason goes into the events that the table's guard writes, so it is one statement for
+    /// each reason.
+    async fn change(&self, tx: &mut Tx, tenant: TenantId) -> Result<(), PeriodError> {
+        let mut reasons: Vec<_> = self.changes.iter().map(|one| one.reason).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for reason in reasons {
+            let some: Vec<_> = self.changes.iter().filter(|one| one.reason == reason).collect();
+            sqlx::query!("SELECT set_config('kennet.reason', $1, true)", reason.unwrap_or(""))
+                .fetch_one(&mut **tx)
+                .await
+                .map_err(StoreError::from)?;
+            change(tx, tenant, &some, reason.is_some()).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn change(
+    tx: &mut Tx,
+    tenant: TenantId,
+    some: &[&Change],
+    seen: bool,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE subscription AS s
+            SET state = n.state, plan_version_id = n.version, next_plan_version_id = n.next_version,
+                bill_anchor = n.anchor, term_start = n.term_start, term_end = n.term_end,
+                term_no = n.term_no, lapsed_at = n.lapsed_at, walled = n.walled,
+                promise_until = n.promise_until, promised_term = n.promised_term,
+                due_at = n.due_at, version = s.version + CASE WHEN $2 THEN 1 ELSE 0 END
+           FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::timestamptz[],
+                       $8::timestamptz[], $9::timestamptz[], $10::int[], $11::timestamptz[],
+                       $12::boolean[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[])
+             AS n (id, state, version, next_version, anchor, term_start, term_end, term_no,
+                   lapsed_at, walled, promise_until, promised_term, due_at)
+          WHERE s.tenant_id = $1 AND s.id = n.id",
+        tenant.as_uuid(),
+        seen,
+        some.iter().map(|one| *one.id.as_uuid()).collect::<Vec<_>>() as _,
+        some.iter().map(|one| one.state.as_str().to_owned()).collect::<Vec<_>>() as _,
+        some.iter().map(|one| *one.version.as_uuid()).collect::<Vec<_>>() as _,
+        some.iter().map(|one| one.next_version.map(|id| *id.as_uuid())).collect::<Vec<_>>() as _,
+        maybe_times(some.iter().map(|one| one.anchor)) as _,
+        maybe_times(some.iter().map(|one| one.term.map(|term| term.0))) as _,
+        maybe_times(some.iter().map(|one| one.term.map(|term| term.1))) as _,
+        some.iter().map(|one| i32::from(one.term_no)).collect::<Vec<_>>() as _,
+        maybe_times(some.iter().map(|one| one.lapsed_at)) as _,
+        some.iter().map(|one| one.walled).collect::<Vec<_>>() as _,
+        maybe_times(some.iter().map(|one| one.promise_until)) as _,
+        maybe_times(some.iter().map(|one| one.promised_term)) as _,
+        maybe_times(some.iter().map(|one| one.due_at)) as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    let want = some.len() as u64;
+    match done.rows_affected() {
+        rows if rows == want => Ok(()),
+        rows => Err(StoreError::Rows { want, rows }),
+    }
+}
+
+/// One that cannot be billed keeps nobody else waiting.
+pub(super) async fn put_off(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: Uuid,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE subscription SET due_at = $3 WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id,
+        until.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// A period ends earlier; what was paid for the rest of it and is credited is not earned. What is
+/// earned up to where the books are stays earned.
+pub(super) async fn shorten(
+    tx: &mut Tx,
+    tenant: TenantId,
+    period: Uuid,
+    until: Timestamp,
+    net: Cents,
+    credited: Cents,
+    recognised: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE subscription_period
+            SET during = tstzrange(lower(during), $3), net_cents = $4
+          WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        period,
+        until.to_sqlx() as _,
+        net.get(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE deferral
+            SET cents = cents - $5 - earned(cents, lower(earning), upper(earning),
+                                            greatest(lower(earning), $4)),
+                earning = tstzrange(greatest(lower(earning), $4),
+                                    greatest($3, greatest(lower(earning), $4) + interval '1 s'))
+          WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        period,
+        until.to_sqlx() as _,
+        recognised.to_sqlx() as _,
+        credited.get(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
