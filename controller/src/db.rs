@@ -339,7 +339,7 @@ impl PoolRole {
     }
 }
 
-/// More do not make two cores faster, and a private cluster has 64 for everything.
+/// More do not make two cores faster, and a private cluster has 100 for everything.
 const APP_CONNECTIONS: u32 = 16;
 const INGEST_CONNECTIONS: u32 = 8;
 const AUTH_CONNECTIONS: u32 = 4;
