@@ -93,7 +93,8 @@ impl Controller {
 fn log_of(folder: &Path) -> String {
     let text = fs::read_to_string(folder.join("log")).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
+    let last = lines.iter().skip(lines.len().saturating_sub(40));
+    last.copied().collect::<Vec<_>>().join("\n")
 }
 
 fn free_port() -> String {
@@ -128,16 +129,14 @@ impl Payer {
 
 /// How many payments; all 10,000 by `KENNET_PAYMENTS=10000`.
 fn count() -> usize {
-    match env::var("KENNET_PAYMENTS") {
-        Ok(text) => text.parse().expect("KENNET_PAYMENTS is a number"),
-        Err(_) => {
-            println!(
-                "{COUNT} payments, so that it ends within a minute on two busy cores; \
-                 KENNET_PAYMENTS=10000, or `cargo xtask bench payments`, is the whole"
-            );
-            COUNT
-        }
-    }
+    let Ok(text) = env::var("KENNET_PAYMENTS") else {
+        println!(
+            "{COUNT} payments, so that it ends within a minute on two busy cores; \
+             KENNET_PAYMENTS=10000, or `cargo xtask bench payments`, is the whole"
+        );
+        return COUNT;
+    };
+    text.parse().expect("KENNET_PAYMENTS is a number")
 }
 
 const COUNT: usize = 800;
@@ -192,7 +191,7 @@ impl Rehearsal {
     }
 
     async fn pay(&self, payer: &Payer) {
-        let (id, account) = &self.subscribers[payer.subscriber];
+        let (id, account) = self.subscribers.get(payer.subscriber).expect("a subscriber");
         if payer.prompted {
             let body = json!({
                 "merchant": self.merchant, "subscriber": id, "amount_cents": payer.cents,
@@ -205,7 +204,10 @@ impl Rehearsal {
         // As people type; some type nothing that helps.
         let reference = match payer.n % 8 {
             0 => "rent".to_owned(),
-            1 => format!("{} {}", &account[..3], &account[3..]),
+            1 => {
+                let (head, tail) = account.split_at(3);
+                format!("{head} {tail}")
+            }
             2 => account.replace('0', "o"),
             _ => account.clone(),
         };
@@ -471,7 +473,8 @@ async fn forge(rehearsal: &Rehearsal) {
     };
     let paid = json!({
         "TransID": "FORGED0001", "TransTime": "20261128120000", "TransAmount": "5000.00",
-        "BusinessShortCode": "600000", "BillRefNumber": rehearsal.subscribers[0].1,
+        "BusinessShortCode": "600000",
+        "BillRefNumber": rehearsal.subscribers.first().map(|(_, account)| account),
     });
     // A wrong token is no address; the right one from elsewhere is not believed.
     let (head, _) = confirmation.rsplit_once('/').expect("a token");
