@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::{logins::Origin, operators::Role};
 
-/// A member of staff in one tenant, or the command line on the controller's own machine.
+/// A member of staff in one tenant, somebody at its portal, or the command line on the controller's
+/// own machine.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub tenant: TenantId,
     pub role: Role,
-    /// None for the command line and for the program itself.
+    /// None for the command line, the portal and the program itself.
     pub operator: Option<OperatorId>,
     /// What the program does on its own, by name.
     pub program: Option<&'static str>,
@@ -35,6 +36,13 @@ impl Actor {
         Self { role: Role::Owner, program: Some(name), ..Self::command_line(tenant) }
     }
 
+    /// Somebody who has no login of staff.
+    pub const fn portal(tenant: TenantId, origin: Origin) -> Self {
+        let Origin { ip, request } = origin;
+        let (role, ip) = (Role::Support, Some(ip));
+        Self { tenant, role, operator: None, program: None, reseller: None, ip, request }
+    }
+
     /// Somebody of the staff, who asks from somewhere.
     pub const fn staff(
         tenant: TenantId,
@@ -50,10 +58,11 @@ impl Actor {
 
     /// As it stands in audit rows.
     pub fn name(&self) -> String {
-        match (self.operator, self.program) {
-            (Some(operator), _) => operator.to_string(),
-            (None, Some(program)) => program.to_owned(),
-            (None, None) => "command-line".to_owned(),
+        match (self.operator, self.program, self.ip) {
+            (Some(operator), _, _) => operator.to_string(),
+            (None, Some(program), _) => program.to_owned(),
+            (None, None, Some(_)) => "portal".to_owned(),
+            (None, None, None) => "command-line".to_owned(),
         }
     }
 }

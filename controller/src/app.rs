@@ -13,6 +13,7 @@ use crate::{
     broker::{self, Broker},
     closings::{self, Closings},
     db::{self, Db},
+    diagnostics::{self, Diagnostics},
     doubts::{self, Doubts},
     edges::{
         LookAgain,
@@ -41,9 +42,13 @@ use crate::{
     payouts::{self, Payouts},
     periods::{self, Periods},
     plans::{self, Plans},
+    portal::{self, Portal},
     postgres::{Cluster, ClusterError},
+    prints::{self, Prints},
+    privacy::{self, Privacy},
     reconciliations::{self, Reconciliations},
     refunds::{self, Refunds},
+    reports::{self, Reports},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
     second_factors::{self, SecondFactors},
@@ -55,7 +60,9 @@ use crate::{
     taxes::{self, Taxes},
     tenants::{self, Tenants},
     tickets::{self, Tickets},
+    verify::{self, Verify},
     vouchers::{self, Vouchers},
+    webhooks::{self, Courier, Webhooks},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +91,7 @@ pub struct App {
     closings: Closings,
     db: Db,
     doubts: Doubts,
+    diagnostics: Diagnostics,
     edges: Edges,
     inbox: Inbox,
     intents: Intents,
@@ -104,6 +112,10 @@ pub struct App {
     plans: Plans,
     reconciliations: Reconciliations,
     refunds: Refunds,
+    portal: Portal,
+    prints: Prints,
+    privacy: Privacy,
+    reports: Reports,
     resellers: Resellers,
     second_factors: SecondFactors,
     settlements: Settlements,
@@ -112,7 +124,9 @@ pub struct App {
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 /// The database of the settings, with the private cluster below it if that is what was asked for.
@@ -120,6 +134,8 @@ pub struct App {
 pub struct Storage {
     pub db: Db,
     cluster: Option<Cluster>,
+    /// Another controller runs, and does what is due.
+    pub is_shared: bool,
 }
 
 impl Storage {
@@ -128,7 +144,7 @@ impl Storage {
         match &settings.database {
             Database::Yours(options) => {
                 db::migrate(options).await?;
-                Ok(Self { db: Db::open(options), cluster: None })
+                Ok(Self { db: Db::open(options), cluster: None, is_shared: false })
             }
             Database::Private(cluster) => {
                 let cluster = Cluster::open(cluster).await?;
@@ -147,7 +163,7 @@ impl Storage {
             (Err(StartError::Cluster(ClusterError::InUse(_))), Database::Private(cluster)) => {
                 let options = Cluster::join(cluster)?.database(DATABASE);
                 db::migrate(&options).await?;
-                Ok(Self { db: Db::open(&options), cluster: None })
+                Ok(Self { db: Db::open(&options), cluster: None, is_shared: true })
             }
             (result, _) => result,
         }
@@ -157,7 +173,8 @@ impl Storage {
         db::create(&cluster.options(), DATABASE).await?;
         let options = cluster.options().database(DATABASE);
         db::migrate(&options).await?;
-        Ok(Self { db: Db::open(&options), cluster: Some(cluster.clone()) })
+        let (db, cluster) = (Db::open(&options), Some(cluster.clone()));
+        Ok(Self { db, cluster, is_shared: false })
     }
 
     pub fn watch(&self, life: &Life) {
@@ -194,6 +211,18 @@ impl App {
             payouts.clone(),
             refunds.clone(),
         );
+        let subscribers = Subscribers::new(db.clone(), seal.clone(), look_again.clone());
+        let tenants = Tenants::new(db.clone());
+        let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
+        let portal = Portal::new(tenants.clone(), subscribers.clone(), vouchers.clone());
+        let invoices = Invoices::new(db.clone());
+        let prints = Prints::new(
+            db.clone(),
+            invoices.clone(),
+            subscribers.clone(),
+            tenants.clone(),
+            vouchers.clone(),
+        );
         let periods = Periods::new(db.clone(), look_again.clone());
         let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
@@ -205,6 +234,7 @@ impl App {
             api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
             doubts: Doubts::new(db.clone()),
+            diagnostics: Diagnostics::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
             reconciliations: Reconciliations::new(db.clone(), merchants.clone(), intents.clone()),
             refunds,
@@ -213,7 +243,7 @@ impl App {
             merchants,
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invitations,
-            invoices: Invoices::new(db.clone()),
+            invoices,
             jobs: Jobs::new(db.clone(), periods.clone(), closings.clone()),
             closings,
             ledger: Ledger::new(db.clone()),
@@ -224,15 +254,21 @@ impl App {
             payouts,
             periods,
             plans: Plans::new(db.clone()),
+            portal,
+            prints,
+            privacy: Privacy::new(db.clone()),
+            reports: Reports::new(db.clone()),
             resellers: Resellers::new(db.clone()),
             second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
-            subscribers: Subscribers::new(db.clone(), seal.clone(), look_again.clone()),
+            subscribers,
             subscriptions: Subscriptions::new(db.clone(), look_again.clone()),
             taxes: Taxes::new(db.clone()),
-            tenants: Tenants::new(db.clone()),
+            tenants,
             tickets: Tickets::new(db.clone()),
-            vouchers: Vouchers::new(db.clone(), seal.clone(), look_again.clone()),
+            verify: Verify::new(db.clone()),
+            vouchers,
+            webhooks: Webhooks::new(db.clone(), seal.clone()),
             look_again,
             db,
             seal,
@@ -288,6 +324,22 @@ impl App {
         self.refunds.start(life);
     }
 
+    pub const fn payouts(&self) -> &Payouts {
+        &self.payouts
+    }
+
+    pub const fn resellers(&self) -> &Resellers {
+        &self.resellers
+    }
+
+    pub const fn settlements(&self) -> &Settlements {
+        &self.settlements
+    }
+
+    pub const fn tickets(&self) -> &Tickets {
+        &self.tickets
+    }
+
     pub const fn vouchers(&self) -> &Vouchers {
         &self.vouchers
     }
@@ -326,6 +378,13 @@ impl App {
             .merge(payouts::http::routes())
             .merge(tickets::http::routes())
             .merge(taxes::http::routes())
+            .merge(verify::http::routes())
+            .merge(portal::http::routes())
+            .merge(diagnostics::http::routes())
+            .merge(reports::http::routes())
+            .merge(prints::http::routes())
+            .merge(privacy::http::routes())
+            .merge(webhooks::http::routes())
             .merge(periods::http::routes())
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
@@ -357,6 +416,7 @@ shares! {
     closings: Closings,
     db: Db,
     doubts: Doubts,
+    diagnostics: Diagnostics,
     edges: Edges,
     inbox: Inbox,
     intents: Intents,
@@ -376,6 +436,10 @@ shares! {
     plans: Plans,
     reconciliations: Reconciliations,
     refunds: Refunds,
+    portal: Portal,
+    prints: Prints,
+    privacy: Privacy,
+    reports: Reports,
     resellers: Resellers,
     seal: Seal,
     second_factors: SecondFactors,
@@ -385,7 +449,9 @@ shares! {
     taxes: Taxes,
     tenants: Tenants,
     tickets: Tickets,
+    verify: Verify,
     vouchers: Vouchers,
+    webhooks: Webhooks,
 }
 
 impl FromRef<App> for Desk {
@@ -434,6 +500,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
     app.watch_money(&life);
+    life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
     life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,

@@ -63,6 +63,7 @@ kinds! {
     TicketId = TicketKind("tkt"),
     TicketNoteId = TicketNoteKind("tkn"),
     VoucherId = VoucherKind("vou"),
+    WebhookId = WebhookKind("wh"),
 }
 
 impl<K> Id<K> {

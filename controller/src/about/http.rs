@@ -24,6 +24,8 @@ where
         .route(Need::Nobody, routes!(metrics))
         .route(Need::Nobody, routes!(openapi))
         .route(Need::Nobody, routes!(documentation))
+        .route(Need::Nobody, routes!(walkthrough))
+        .route(Need::Nobody, routes!(backup))
 }
 
 /// Answers when the process does.
@@ -59,12 +61,29 @@ async fn openapi(State(about): State<About>) -> Response {
 #[utoipa::path(get, path = "/downloads/KenNet-Platform-Documentation.md", tag = "about",
     responses((status = 200, body = String)))]
 async fn documentation() -> Response {
-    let disposition = "attachment; filename=\"KenNet-Platform-Documentation.md\"";
+    markdown("attachment; filename=\"KenNet-Platform-Documentation.md\"", DOCUMENTATION)
+}
+
+/// A provider's first day, request by request, as Markdown.
+#[utoipa::path(get, path = "/downloads/walkthrough.md", tag = "about",
+    responses((status = 200, body = String)))]
+async fn walkthrough() -> Response {
+    markdown("attachment; filename=\"walkthrough.md\"", WALKTHROUGH)
+}
+
+/// Backups, and how to come back from one, as Markdown.
+#[utoipa::path(get, path = "/downloads/backup.md", tag = "about",
+    responses((status = 200, body = String)))]
+async fn backup() -> Response {
+    markdown("attachment; filename=\"backup.md\"", BACKUP)
+}
+
+fn markdown(disposition: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/markdown; charset=utf-8"),
         (header::CONTENT_DISPOSITION, disposition),
     ];
-    (headers, DOCUMENTATION).into_response()
+    (headers, text).into_response()
 }
 
 /// Does what the controller stands on answer?
@@ -75,3 +94,5 @@ struct Ready {
 }
 
 const DOCUMENTATION: &str = include_str!("../../docs/KenNet-Platform-Documentation.md");
+const WALKTHROUGH: &str = include_str!("../../docs/walkthrough.md");
+const BACKUP: &str = include_str!("../../docs/backup.md");

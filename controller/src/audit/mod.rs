@@ -10,7 +10,10 @@ use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::{daemon::Chain, id::AuditId};
+use shared::{
+    daemon::Chain,
+    id::{AuditId, TenantId},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -32,6 +35,11 @@ pub struct Entry {
 
 pub async fn record(tx: &mut Tx, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
     store::insert(tx, actor, &entry, clock::now()).await
+}
+
+/// All of them, the platform's too: for who goes round.
+pub(crate) async fn tenants(db: &Db) -> Result<Vec<TenantId>, StoreError> {
+    store::tenants(db).await
 }
 
 /// An entry as it was written.

@@ -12,10 +12,12 @@ use controller::{
     actor::{Actor, PLATFORM},
     app::{self, App, Storage},
     clock, demo,
+    import::{Import, Outcome},
     jobs::Ran,
     operators::{NewOperator, Role},
     settings::{Flags, Settings},
     token,
+    verify::{Report, Verify},
     words::{Code, Email, Name, Passphrase},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -37,11 +39,20 @@ enum Command {
     Serve,
     /// Bring the database up to date, and end
     Migrate,
-    /// Make a tenant with three plans and three subscribers, if they are not there yet
+    /// Make a tenant with plans, subscribers and a past, if it is not there yet
     DemoSeed(DemoSeed),
     /// Look after staff
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Take over what another program kept
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Read all books again, row by row; ends with 2 when something is not as it must be
+    Verify {
+        /// Print what was checked as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What is done at its time: billing, nights
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -73,9 +84,42 @@ struct DemoSeed {
     email: Email,
     #[command(flatten)]
     password: PasswordFrom,
+    /// How many months of past are written into a tenant that is new, if no controller runs beside;
+    /// 0: none
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(0..=60))]
+    months: u8,
+    /// How many subscribers the past has
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(0..=2000))]
+    subscribers: u16,
+    /// Another seed is another past; the same one, with the same --until, is the same
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The first day that is not past any more, like 2026-11-28 [default: today]
+    #[arg(long)]
+    until: Option<jiff::civil::Date>,
     /// Print what was made as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// The SQLite file of isp_manager.py, into a tenant; a row that is there already stays as it is
+    IspManager {
+        file: PathBuf,
+        /// The short name of the tenant
+        #[arg(long)]
+        tenant: Code,
+        /// Only read, and say what would happen to each row
+        #[arg(long)]
+        dry_run: bool,
+        /// For plans without a speed
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+        kbps: u32,
+        /// Print a line for each row as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,7 +172,7 @@ fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli.command, &settings)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!(error = %Chain(error.as_ref()), "kennet-controller ends");
             ExitCode::FAILURE
@@ -136,7 +180,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
+async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => {
             let life = Life::default();
@@ -162,14 +206,69 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<()> {
             storage.close().await;
             result?;
         }
+        Command::Import(arguments) => {
+            let storage = Storage::reach(settings).await?;
+            let result = take_over(settings, &storage, arguments).await;
+            storage.close().await;
+            return result;
+        }
+        Command::Verify { json } => {
+            let storage = Storage::reach(settings).await?;
+            let result = verify(&storage, json).await;
+            storage.close().await;
+            return result;
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn take_over(
+    settings: &Settings,
+    storage: &Storage,
+    arguments: ImportCommand,
+) -> anyhow::Result<ExitCode> {
+    let ImportCommand::IspManager { file, tenant, dry_run, kbps, json } = arguments;
+    let app = App::new(settings, storage.db.clone())?;
+    let found = app.tenants().find_by_slug(&tenant).await;
+    let found = found.with_context(|| format!("--tenant {tenant}"))?;
+    let actor = Actor::command_line(found.id);
+    let import = Import { kbps, dry: dry_run, zone: found.tz };
+    let lines = import.isp_manager(&app, &actor, &file).await?;
+    if json {
+        say(&serde_json::to_string_pretty(&lines)?)?;
+    } else {
+        say(&lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    }
+    let refused = lines.iter().any(|line| line.outcome == Outcome::Refused);
+    Ok(if refused { ExitCode::from(FAULT) } else { ExitCode::SUCCESS })
+}
+
+#[expect(clippy::print_stderr, reason = "the fault is what the command is for")]
+async fn verify(storage: &Storage, json: bool) -> anyhow::Result<ExitCode> {
+    let reports = Verify::new(storage.db.clone()).everything().await?;
+    if json {
+        say(&serde_json::to_string_pretty(&reports)?)?;
+    } else {
+        say(&reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    }
+    match reports.iter().find_map(Report::first_fault) {
+        Some(fault) => {
+            eprintln!("kennet-controller: {fault}");
+            Ok(ExitCode::from(FAULT))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> anyhow::Result<()> {
     let app = App::new(settings, storage.db.clone())?;
     let (password, made) = arguments.password.read()?;
-    let mut seeded = demo::seed(&app, arguments.email, password).await?;
+    let DemoSeed { seed, until, months, subscribers, .. } = arguments;
+    let until = until.unwrap_or_else(|| clock::now().to_zoned(jiff::tz::TimeZone::UTC).date());
+    // The past is billed by its own clock; a controller that runs would bill it by today's.
+    let months = if storage.is_shared { 0 } else { months };
+    let scale = demo::Scale { seed, until, months, subscribers };
+    let mut seeded = demo::seed(&app, arguments.email, password, &scale).await?;
     if !made {
         // Whoever chose it knows it.
         seeded.owner.password = None;
@@ -191,6 +290,16 @@ async fn seed(settings: &Settings, storage: &Storage, arguments: DemoSeed) -> an
         let demo::SeededSubscriber { username, password, account_no, plan, .. } = who;
         format!("subscriber {username}: password {password}, account {account_no}, plan {plan}")
     }));
+    if seeded.history.is_none() && storage.is_shared {
+        lines.push("no past is written while a controller runs".to_owned());
+    }
+    if let Some(written) = &seeded.history {
+        let demo::Written { subscribers, payments, vouchers_redeemed, .. } = written;
+        lines.push(format!(
+            "the past: {subscribers} subscribers, {payments} payments, \
+             {vouchers_redeemed} vouchers redeemed"
+        ));
+    }
     say(&lines.join("\n"))
 }
 
@@ -266,3 +375,6 @@ fn wrong_settings(error: &dyn std::error::Error) -> ExitCode {
     // EX_USAGE of sysexits.h.
     ExitCode::from(64)
 }
+
+/// The books are not as they must be, or a row was not taken. 1 is that it could not be tried.
+const FAULT: u8 = 2;

@@ -1,6 +1,9 @@
 //! Asks the controller.
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{
+    Method, RequestBuilder, Response,
+    header::{ETAG, IF_MATCH},
+};
 use serde_json::Value;
 use shared::secret::Secret;
 use uuid::Uuid;
@@ -42,9 +45,32 @@ impl Client {
 
     /// A key of its own lets the controller tell a retry from a second wish.
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        self.post_as(&Uuid::now_v7().to_string(), path, body).await
+    }
+
+    /// The same key is the same wish.
+    pub(super) async fn post_as(
+        &self,
+        key: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value, CliError> {
         let request = self.request(Method::POST, path).json(body);
-        let request = request.header("idempotency-key", Uuid::now_v7().to_string());
+        self.send(path, request.header("idempotency-key", key)).await
+    }
+
+    /// Changes what is there now.
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        let seen = self.answer(path, self.request(Method::GET, path)).await?;
+        let etag = seen.headers().get(ETAG).cloned();
+        read(path, seen).await?;
+        let etag = etag.ok_or_else(|| CliError::NoEtag(path.to_owned()))?;
+        let request = self.request(Method::PATCH, path).json(body).header(IF_MATCH, etag);
         self.send(path, request).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<(), CliError> {
+        self.send(path, self.request(Method::DELETE, path)).await.map(drop)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -56,16 +82,22 @@ impl Client {
     }
 
     async fn send(&self, path: &str, request: RequestBuilder) -> Result<Value, CliError> {
-        let url = format!("{}{path}", self.server);
-        let response = request.send().await;
-        let response = response.map_err(|source| CliError::Ask { url: url.clone(), source })?;
-        let status = response.status();
-        if status == reqwest::StatusCode::NO_CONTENT {
-            return Ok(Value::Null);
-        }
-        let body = response.json().await;
-        let status_code = status.as_u16();
-        let body = body.map_err(|source| CliError::NotJson { url, status: status_code, source })?;
-        if status.is_success() { Ok(body) } else { Err(CliError::Problem(body)) }
+        read(path, self.answer(path, request).await?).await
     }
+
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Response, CliError> {
+        let url = || format!("{}{path}", self.server);
+        request.send().await.map_err(|source| CliError::Ask { url: url(), source })
+    }
+}
+
+async fn read(path: &str, response: Response) -> Result<Value, CliError> {
+    let status = response.status();
+    if status == reqwest::StatusCode::NO_CONTENT {
+        return Ok(Value::Null);
+    }
+    let (url, code) = (path.to_owned(), status.as_u16());
+    let body = response.json().await;
+    let body = body.map_err(|source| CliError::NotJson { url, status: code, source })?;
+    if status.is_success() { Ok(body) } else { Err(CliError::Problem(body)) }
 }

@@ -1,11 +1,14 @@
 //! The command line over the REST API. It decides nothing: it asks, and prints the answer.
 //!
-//! [`commands`] says which commands there are, [`run`] what each asks; [`client`] asks, [`table`]
-//! prints.
+//! [`nouns`] says which commands there are, [`command`] makes flags of it, [`body`] reads them,
+//! [`run`] asks through [`client`], [`table`] and [`import`] print.
 
+mod body;
 mod client;
-mod commands;
+mod command;
+mod import;
 mod login;
+mod nouns;
 mod run;
 mod table;
 
@@ -13,7 +16,7 @@ use std::{io, path::PathBuf};
 
 use serde_json::Value;
 
-pub use self::commands::Cli;
+pub use self::run::run;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -35,10 +38,25 @@ pub enum CliError {
     Problem(Value),
     #[error("there is no plan `{0}`")]
     NoSuchPlan(String),
+    #[error("{field}: expected {expected}")]
+    Field { field: &'static str, expected: &'static str },
+    #[error("there is no column `{column}`; there are {known}")]
+    Column { column: String, known: String },
+    #[error("the same {column} stands in line {line}")]
+    Twice { column: &'static str, line: u64 },
+    #[error("not CSV")]
+    Csv(#[source] csv::Error),
+    #[error("{0} has no ETag, so that a change could not be told from another")]
+    NoEtag(String),
     #[error("the answer has no `{0}`")]
     Lacks(&'static str),
     #[error("cannot print")]
     Print(#[source] io::Error),
+}
+
+#[expect(clippy::print_stderr, reason = "a command line says on standard error what went wrong")]
+fn complain(text: &str) {
+    eprintln!("kennet: {text}");
 }
 
 /// The title of a problem, and what is wrong with which field.

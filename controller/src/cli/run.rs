@@ -1,312 +1,212 @@
-//! What each command asks, and how its answer is printed.
+//! What each command asks the controller, and how its answer is printed.
 
+use std::process::ExitCode;
+
+use clap::ArgMatches;
 use serde_json::{Value, json};
 
 use super::{
-    CliError,
+    CliError, body,
     client::Client,
-    commands::{
-        Cli, Command, Edges, LoginArgs, Move, Nas, PageArgs, Plans, Sessions, Subscribers,
-        Subscriptions,
-    },
+    command::{Chosen, chosen, command},
+    import,
     login::{self, Login},
+    nouns::{Action, Does, Field, Kind},
     table::{self, Column},
 };
 
-impl Cli {
-    pub async fn run(self) -> Result<(), CliError> {
-        let out = Out { json: self.json };
-        if let Command::Login(arguments) = self.command {
-            return log_in(arguments, out).await;
-        }
-        let client = Client::logged_in(Login::fresh().await?);
-        match self.command {
-            Command::Login(_) => Ok(()),
-            Command::Logout => {
-                client.post("/api/auth/logout", &Value::Null).await?;
-                Login::forget()
-            }
-            Command::Whoami => out.one(&client.get("/api/auth/me", &[]).await?),
-            Command::Subscribers(command) => subscribers(command, &client, out).await,
-            Command::Plans(command) => plans(command, &client, out).await,
-            Command::Subscriptions(command) => subscriptions(command, &client, out).await,
-            Command::Nas(command) => nas(command, &client, out).await,
-            Command::Edges(command) => edges(command, &client, out).await,
-            Command::Sessions(command) => sessions(command, &client, out).await,
-        }
+/// Runs what was typed.
+pub async fn run() -> Result<ExitCode, CliError> {
+    let matches = command().get_matches();
+    let out = Out { json: matches.get_flag("json"), csv: matches.get_flag("csv") };
+    let chosen = chosen(&matches).ok_or(CliError::Lacks("subcommand"))?;
+    if let Chosen::Login(matches) = chosen {
+        return log_in(matches, out).await.map(|()| ExitCode::SUCCESS);
     }
+    let client = Client::logged_in(Login::fresh().await?);
+    match chosen {
+        Chosen::Login(_) => {}
+        Chosen::Logout => {
+            client.post("/api/auth/logout", &Value::Null).await?;
+            Login::forget()?;
+        }
+        Chosen::Whoami => out.one(&client.get("/api/auth/me", &[]).await?)?,
+        Chosen::Verify => return verify(&client, out).await,
+        Chosen::Import(noun, matches) => return import::run(noun, matches, &client, out).await,
+        Chosen::Action(action, matches) => act(action, matches, &client, out).await?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How answers are printed.
 #[derive(Clone, Copy)]
-struct Out {
+pub(super) struct Out {
     json: bool,
+    csv: bool,
 }
 
 impl Out {
-    fn one(self, value: &Value) -> Result<(), CliError> {
+    pub(super) fn one(self, value: &Value) -> Result<(), CliError> {
+        if value.is_null() {
+            return Ok(());
+        }
         let text = if self.json { format!("{value:#}") } else { table::one(value) };
         table::print(&text).map_err(CliError::Print)
     }
 
-    fn list(self, page: &Value, columns: &[Column]) -> Result<(), CliError> {
+    /// `whole` is what was answered, `items` the list in it.
+    pub(super) fn list(
+        self,
+        whole: &Value,
+        items: &[Value],
+        columns: &[Column],
+    ) -> Result<(), CliError> {
         if self.json {
-            return self.one(page);
+            return self.one(whole);
         }
-        let items = page.get("items").and_then(Value::as_array).ok_or(CliError::Lacks("items"))?;
+        if self.csv {
+            return import::write(items, columns);
+        }
         let mut text = table::list(items, columns);
-        if let Some(next) = page.get("next").and_then(Value::as_str) {
-            text.push_str("\nmore: --after ");
+        if let Some(next) = whole.get("next").and_then(Value::as_str) {
+            text.push_str("\nmore: --all, or --after ");
             text.push_str(next);
         }
         table::print(&text).map_err(CliError::Print)
     }
 }
 
-async fn log_in(arguments: LoginArgs, out: Out) -> Result<(), CliError> {
-    let LoginArgs { url, email, password_file, code } = arguments;
-    let password = login::password(password_file.as_deref())?;
-    let client = Client::anonymous(&url);
+async fn log_in(matches: &ArgMatches, out: Out) -> Result<(), CliError> {
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let password = login::password(text("password-file").map(std::path::Path::new))?;
+    let client = Client::anonymous(text("url").unwrap_or_default());
     let program = "kennet on the command line";
-    let body = present(json!({
-        "email": email, "password": password, "code": code, "program": program,
-    }));
+    let mut body = json!({ "email": text("email"), "password": password, "program": program });
+    if let (Some(code), Value::Object(fields)) = (text("code"), &mut body) {
+        fields.insert("code".to_owned(), json!(code));
+    }
     let answer = client.post("/api/auth/login", &body).await?;
     Login::of(client.server(), &answer)?.write()?;
     // The tokens are in the file; they have no business on a screen.
     out.one(answer.get("user").ok_or(CliError::Lacks("user"))?)
 }
 
-async fn subscribers(command: Subscribers, client: &Client, out: Out) -> Result<(), CliError> {
-    match command {
-        Subscribers::List { search, page } => {
-            let query = page.query([("search", search)]);
-            let columns = [
-                ("ID", "/id"),
-                ("Account", "/account_no"),
-                ("Username", "/username"),
-                ("Name", "/full_name"),
-                ("Mobile", "/msisdn"),
-                ("Status", "/status"),
-            ];
-            out.list(&client.get("/api/subscribers", &query).await?, &columns)
-        }
-        Subscribers::Show { id } => show(client, out, "/api/subscribers", &id).await,
-        Subscribers::Create {
-            username,
-            full_name,
-            password_file,
-            msisdn,
-            email,
-            static_ip,
-            macs,
-        } => {
-            let password = password_file.map(|file| login::password(Some(&file))).transpose()?;
-            let body = present(json!({
-                "username": username, "full_name": full_name, "password": password,
-                "msisdn": msisdn, "email": email, "static_ip": static_ip, "macs": macs,
-            }));
-            out.one(&client.post("/api/subscribers", &body).await?)
-        }
-    }
+async fn verify(client: &Client, out: Out) -> Result<ExitCode, CliError> {
+    let answer = client.get("/api/audit/books", &[]).await?;
+    let checks = answer.get("checks").and_then(Value::as_array).ok_or(CliError::Lacks("checks"))?;
+    let columns = [("Faults", "/faults"), ("Rows", "/rows"), ("Of", "/name"), ("Holds", "/holds")];
+    out.list(&answer, checks, &columns)?;
+    let fault = checks.iter().find(|check| check.get("first").is_some_and(Value::is_string));
+    let Some(fault) = fault else { return Ok(ExitCode::SUCCESS) };
+    let word = |name| fault.get(name).and_then(Value::as_str).unwrap_or_default();
+    super::complain(&format!("{}: {}", word("name"), word("first")));
+    Ok(ExitCode::from(FAULT))
 }
 
-async fn plans(command: Plans, client: &Client, out: Out) -> Result<(), CliError> {
-    match command {
-        Plans::List { page } => {
-            let columns = [
-                ("ID", "/id"),
-                ("Code", "/code"),
-                ("Name", "/name"),
-                ("Down kbit/s", "/latest/terms/down_kbps"),
-                ("Up kbit/s", "/latest/terms/up_kbps"),
-                ("Cents", "/latest/terms/price_cents"),
-                ("Version", "/latest/version"),
-            ];
-            out.list(&client.get("/api/plans", &page.query([])).await?, &columns)
-        }
-        Plans::Show { id } => show(client, out, "/api/plans", &id).await,
-        Plans::Create {
-            code,
-            name,
-            down_kbps,
-            up_kbps,
-            price_cents,
-            access,
-            billing,
-            seconds,
-            months,
-            data_bytes,
-            online_seconds,
-            max_devices,
-        } => {
-            let terms = present(json!({
-                "access": access, "billing": billing, "price_cents": price_cents,
-                "validity_seconds": seconds, "validity_months": months,
-                "data_bytes": data_bytes, "online_seconds": online_seconds,
-                "down_kbps": down_kbps, "up_kbps": up_kbps, "max_devices": max_devices,
-            }));
-            let body = json!({ "code": code, "name": name, "terms": terms });
-            out.one(&client.post("/api/plans", &body).await?)
-        }
-    }
-}
-
-async fn subscriptions(command: Subscriptions, client: &Client, out: Out) -> Result<(), CliError> {
-    let (verb, Move { id, reason }) = match command {
-        Subscriptions::List { subscriber, state, page } => {
-            let query = page.query([("subscriber", subscriber), ("state", state)]);
-            let columns = [
-                ("ID", "/id"),
-                ("Subscriber", "/subscriber"),
-                ("State", "/state"),
-                ("Desired", "/desired_rev"),
-                ("Applied", "/applied_rev"),
-            ];
-            return out.list(&client.get("/api/subscriptions", &query).await?, &columns);
-        }
-        Subscriptions::Show { id } => {
-            return show(client, out, "/api/subscriptions", &id).await;
-        }
-        Subscriptions::Create { subscriber, plan, activate, auto_renew } => {
-            let body = json!({
-                "subscriber": subscriber, "plan_version": latest(client, &plan).await?,
-                "activate": activate, "auto_renew": auto_renew,
-            });
-            return out.one(&client.post("/api/subscriptions", &body).await?);
-        }
-        Subscriptions::Activate(to) => ("activate", to),
-        Subscriptions::Suspend(to) => ("suspend", to),
-        Subscriptions::Resume(to) => ("resume", to),
-        Subscriptions::Expire(to) => ("expire", to),
-        Subscriptions::Cancel(to) => ("cancel", to),
+async fn act(
+    action: &'static Action,
+    matches: &ArgMatches,
+    client: &Client,
+    out: Out,
+) -> Result<(), CliError> {
+    let path = match matches.try_get_one::<String>("id") {
+        Ok(Some(id)) => action.path.replace("{id}", id),
+        Ok(None) | Err(_) => action.path.to_owned(),
     };
-    let body = present(json!({ "reason": reason }));
-    out.one(&client.post(&format!("/api/subscriptions/{id}/{verb}"), &body).await?)
+    match action.does {
+        Does::List(columns) => {
+            let query = body::query(action.fields, matches);
+            let page = pages(client, &path, query, matches).await?;
+            let items = page.get("items").and_then(Value::as_array);
+            out.list(&page, items.ok_or(CliError::Lacks("items"))?, columns)
+        }
+        Does::ShowList(at, columns) => {
+            let answer = client.get(&path, &body::query(action.fields, matches)).await?;
+            let items = answer.pointer(at).and_then(Value::as_array);
+            out.list(&answer, items.ok_or(CliError::Lacks("a list"))?, columns)
+        }
+        Does::Show => out.one(&client.get(&path, &body::query(action.fields, matches)).await?),
+        Does::Post => {
+            let body = body::typed(action.fields, matches)?;
+            let body = with_plan(client, action.fields, body).await?;
+            out.one(&client.post(&path, &body).await?)
+        }
+        Does::Patch => {
+            let body = body::typed(action.fields, matches)?;
+            out.one(&client.patch(&path, &body).await?)
+        }
+        Does::Delete => client.delete(&path).await,
+    }
+}
+
+/// One page, or all of them as one.
+async fn pages(
+    client: &Client,
+    path: &str,
+    query: Vec<(&'static str, String)>,
+    matches: &ArgMatches,
+) -> Result<Value, CliError> {
+    if matches.get_flag("all") {
+        return all(client, path, query).await;
+    }
+    let mut query = query;
+    if let Some(limit) = matches.get_one::<u32>("limit") {
+        query.push(("limit", limit.to_string()));
+    }
+    if let Some(after) = matches.get_one::<String>("after") {
+        query.push(("after", after.clone()));
+    }
+    client.get(path, &query).await
+}
+
+/// Every item that there is, in the form of a page.
+pub(super) async fn all(
+    client: &Client,
+    path: &str,
+    query: Vec<(&'static str, String)>,
+) -> Result<Value, CliError> {
+    let mut items = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = query.clone();
+        query.push(("limit", "500".to_owned()));
+        query.extend(after.take().map(|after| ("after", after)));
+        let mut page = client.get(path, &query).await?;
+        let more = page.get_mut("items").and_then(Value::as_array_mut);
+        items.append(more.ok_or(CliError::Lacks("items"))?);
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = Some(next.to_owned()),
+            None => return Ok(json!({ "items": items, "next": null })),
+        }
+    }
+}
+
+/// In the place of a plan's code or id goes its latest version.
+pub(super) async fn with_plan(
+    client: &Client,
+    fields: &[Field],
+    mut body: Value,
+) -> Result<Value, CliError> {
+    for field in fields.iter().filter(|field| matches!(field.kind, Kind::Plan)) {
+        let Some(value) = body.pointer_mut(field.at) else { continue };
+        let plan = value.as_str().unwrap_or_default().to_owned();
+        *value = latest(client, &plan).await?;
+    }
+    Ok(body)
 }
 
 /// The latest version of a plan that is named by its id or its code.
 async fn latest(client: &Client, plan: &str) -> Result<Value, CliError> {
-    let mut after = None;
-    loop {
-        let query = PageArgs { limit: 500, after }.query([]);
-        let page = client.get("/api/plans", &query).await?;
-        let items = page.get("items").and_then(Value::as_array).ok_or(CliError::Lacks("items"))?;
-        let names = |item: &&Value| {
-            let is = |key| item.get(key).and_then(Value::as_str) == Some(plan);
-            is("id") || is("code")
-        };
-        if let Some(found) = items.iter().find(names) {
-            return found.pointer("/latest/id").cloned().ok_or(CliError::Lacks("latest.id"));
-        }
-        let next = page.get("next").and_then(Value::as_str);
-        let Some(next) = next else { return Err(CliError::NoSuchPlan(plan.to_owned())) };
-        after = Some(next.to_owned());
-    }
+    let plans = all(client, "/api/plans", Vec::new()).await?;
+    let items = plans.get("items").and_then(Value::as_array);
+    let names = |item: &&Value| {
+        let is = |key| item.get(key).and_then(Value::as_str) == Some(plan);
+        is("id") || is("code")
+    };
+    let found = items.into_iter().flatten().find(names);
+    let found = found.ok_or_else(|| CliError::NoSuchPlan(plan.to_owned()))?;
+    found.pointer("/latest/id").cloned().ok_or(CliError::Lacks("latest.id"))
 }
 
-async fn nas(command: Nas, client: &Client, out: Out) -> Result<(), CliError> {
-    match command {
-        Nas::List { page } => {
-            let columns = [
-                ("ID", "/id"),
-                ("Name", "/name"),
-                ("Address", "/address"),
-                ("Edge", "/edge"),
-                ("Enforce", "/enforce"),
-                ("Vendor", "/vendor"),
-            ];
-            out.list(&client.get("/api/network/nas", &page.query([])).await?, &columns)
-        }
-        Nas::Show { id } => show(client, out, "/api/network/nas", &id).await,
-        Nas::Create {
-            edge,
-            name,
-            address,
-            secret_file,
-            enforce,
-            vendor,
-            without_message_authenticator,
-        } => {
-            let body = json!({
-                "edge": edge, "name": name, "address": address, "enforce": enforce,
-                "secret": login::password(Some(&secret_file))?, "vendor": vendor,
-                "require_message_authenticator": !without_message_authenticator,
-            });
-            out.one(&client.post("/api/network/nas", &body).await?)
-        }
-    }
-}
-
-async fn edges(command: Edges, client: &Client, out: Out) -> Result<(), CliError> {
-    match command {
-        Edges::List { page } => {
-            let columns = [
-                ("ID", "/id"),
-                ("Name", "/name"),
-                ("Site", "/site"),
-                ("On-line", "/online"),
-                ("Last seen", "/last_seen"),
-                ("Desired", "/desired_revision"),
-                ("Applied", "/applied_revision"),
-            ];
-            out.list(&client.get("/api/network/edges", &page.query([])).await?, &columns)
-        }
-        Edges::Show { id } => show(client, out, "/api/network/edges", &id).await,
-        Edges::Create { name, site } => {
-            let body = present(json!({ "name": name, "site": site }));
-            out.one(&client.post("/api/network/edges", &body).await?)
-        }
-        Edges::RenewSecret { id } => {
-            let path = format!("/api/network/edges/{id}/secret");
-            out.one(&client.post(&path, &json!({})).await?)
-        }
-    }
-}
-
-async fn sessions(command: Sessions, client: &Client, out: Out) -> Result<(), CliError> {
-    match command {
-        Sessions::List { state, subscriber, edge, page } => {
-            let query = page.query([("state", state), ("subscriber", subscriber), ("edge", edge)]);
-            let columns = [
-                ("ID", "/id"),
-                ("Username", "/username"),
-                ("MAC", "/mac"),
-                ("IP", "/ip"),
-                ("Started", "/started_at"),
-                ("Stopped", "/stopped_at"),
-                ("Down bytes", "/down_bytes"),
-                ("Up bytes", "/up_bytes"),
-            ];
-            out.list(&client.get("/api/sessions", &query).await?, &columns)
-        }
-        Sessions::Show { id } => show(client, out, "/api/sessions", &id).await,
-        Sessions::End { id } => {
-            let path = format!("/api/sessions/{id}/end");
-            out.one(&client.post(&path, &json!({})).await?)
-        }
-    }
-}
-
-async fn show(client: &Client, out: Out, path: &str, id: &str) -> Result<(), CliError> {
-    out.one(&client.get(&format!("{path}/{id}"), &[]).await?)
-}
-
-impl PageArgs {
-    fn query<const N: usize>(
-        self,
-        filters: [(&'static str, Option<String>); N],
-    ) -> Vec<(&'static str, String)> {
-        let more = [("limit", Some(self.limit.to_string())), ("after", self.after)];
-        let all = filters.into_iter().chain(more);
-        all.filter_map(|(key, value)| Some((key, value?))).collect()
-    }
-}
-
-/// Without the fields that were not given.
-fn present(mut body: Value) -> Value {
-    if let Value::Object(fields) = &mut body {
-        fields.retain(|_, value| !value.is_null());
-    }
-    body
-}
+/// As `kennet-controller verify`.
+const FAULT: u8 = 2;

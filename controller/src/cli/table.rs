@@ -13,7 +13,7 @@ pub(super) fn list(items: &[Value], columns: &[Column]) -> String {
     table.load_style(NOTHING);
     table.set_header(columns.iter().map(|(title, _)| *title));
     for item in items {
-        table.add_row(columns.iter().map(|(_, at)| cell(item.pointer(at))));
+        table.add_row(columns.iter().map(|(_, at)| amount(at, item.pointer(at))));
     }
     table.to_string()
 }
@@ -47,6 +47,18 @@ fn flatten(prefix: &str, value: &Value, rows: &mut Vec<(String, String)>) {
     }
 }
 
+/// Cents are for programs: people read whole units.
+fn amount(at: &str, value: Option<&Value>) -> String {
+    match value.and_then(Value::as_i64) {
+        Some(cents) if at.ends_with("_cents") => {
+            let sign = if cents < 0 { "-" } else { "" };
+            let cents = cents.unsigned_abs();
+            format!("{sign}{}.{:02}", cents / 100, cents % 100)
+        }
+        Some(_) | None => cell(value),
+    }
+}
+
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
@@ -74,6 +86,16 @@ mod tests {
         assert_eq!(lines.len(), 3, "{text}");
         assert!(lines.iter().any(|line| line.contains('1') && line.contains("Home")), "{text}");
         assert!(lines.iter().any(|line| line.contains('2') && line.contains('-')), "{text}");
+    }
+
+    #[test]
+    fn cents_are_written_as_people_read_them() {
+        let item = [json!({ "a_cents": 5005, "b_cents": -7, "n": 5005 })];
+        let text = list(&item, &[("A", "/a_cents"), ("B", "/b_cents"), ("N", "/n")]);
+        assert!(
+            text.contains("50.05") && text.contains("-0.07") && text.contains("5005"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -9,12 +9,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use shared::{id::SessionId, octets::Counters};
 
-use super::record::{Fact, Odd, Record, Started};
+use super::{
+    effects::Effect,
+    record::{Fact, Odd, Record, Started},
+};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub sessions: BTreeMap<SessionId, SessionChange>,
     pub failures: Vec<AuthFailures>,
+    /// With their sequence numbers.
+    pub effects: Vec<(u64, Effect)>,
     /// The last start of the edge's program in this run.
     pub edge_started: Option<EdgeStarted>,
     pub odd: Vec<OddRecord>,
@@ -95,6 +100,7 @@ impl Changes {
                 let failures = AuthFailures { at, nas_name, username, reason, count };
                 self.failures.push(failures);
             }
+            Fact::Effect(effect) => self.effects.push((seq, effect)),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
 };
 
 pub mod changes;
+pub mod effects;
 pub mod http;
 pub mod ingest;
 pub mod list;
@@ -175,6 +176,9 @@ impl Books<'_> {
         }
         if !changes.failures.is_empty() {
             self.add_failures(&changes.failures).await?;
+        }
+        if !changes.effects.is_empty() {
+            self.keep_effects(epoch, &changes.effects).await?;
         }
         if let Some(started) = &changes.edge_started {
             self.edge_started(started).await?;

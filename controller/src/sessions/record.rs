@@ -13,6 +13,8 @@ use shared::{
     wire::latest::journal::{self, Event, Metering},
 };
 
+use super::effects::Effect;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The edge's clock.
@@ -37,6 +39,8 @@ pub enum Fact {
         reason: String,
         count: i64,
     },
+    /// It changes no session and no books: a stop does.
+    Effect(Effect),
 }
 
 /// Who came on-line, where and how. The edge's claims: whose they are is looked up.
@@ -71,8 +75,6 @@ pub enum Odd {
     Time,
     #[error("a session of another edge")]
     Foreign,
-    #[error("what came of asking a NAS")]
-    Effect,
 }
 
 impl Record {
@@ -103,8 +105,7 @@ impl Record {
                 reason: text(failures.reason),
                 count: i64::from(failures.count),
             },
-            // It changes no session and no books: a Stop does. It is kept for people.
-            Event::SessionEffect(_) => return Err(Odd::Effect),
+            Event::SessionEffect(effect) => Fact::Effect(read_effect(effect)?),
         };
         Ok(Self { at, fact })
     }
@@ -130,6 +131,22 @@ fn read_started(started: journal::SessionStarted) -> Result<Started, Odd> {
             Metering::Nobody => "nobody",
         },
         revision: big(started.revision)?,
+    })
+}
+
+fn read_effect(effect: journal::SessionEffect) -> Result<Effect, Odd> {
+    let (asked, answered, observed) = (effect.asked(), effect.answered(), effect.observed());
+    let asked_at = i64::try_from(effect.asked_at_ms).ok();
+    let asked_at = asked_at.and_then(|at| Timestamp::from_millisecond(at).ok());
+    Ok(Effect {
+        session: session(&effect.session)?,
+        nas_name: text(effect.nas_name),
+        asked: asked.as_str(),
+        asked_at: asked_at.ok_or(Odd::Time)?,
+        answered: answered.as_str(),
+        error_cause: Some(small(effect.error_cause)?).filter(|cause| *cause > 0),
+        observed: observed.as_str(),
+        after_ms: i64::from(effect.after_ms),
     })
 }
 
@@ -174,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message as _;
     use shared::wire::latest::journal::{
-        Octets, SessionEffect, SessionStarted, SessionStopped, Usage,
+        Answered, Asked, Observed, Octets, SessionEffect, SessionStarted, SessionStopped, Usage,
     };
     use uuid::Uuid;
 
@@ -212,9 +229,34 @@ mod tests {
         check(u64::MAX, None, &Err(Odd::Time));
         let stopped = SessionStopped { session: vec![1], octets: Octets::default(), cause: 1 };
         check(1, Some(Event::SessionStopped(stopped)), &Err(Odd::Session));
-        let effect = SessionEffect { session: id().to_vec(), ..SessionEffect::default() };
-        check(1, Some(Event::SessionEffect(effect)), &Err(Odd::Effect));
+        let effect = SessionEffect { session: vec![1], ..SessionEffect::default() };
+        check(1, Some(Event::SessionEffect(effect)), &Err(Odd::Session));
         assert_eq!(Record::read(&[0xff]), Err(Odd::Protobuf));
+    }
+
+    #[test]
+    fn what_came_of_asking_a_nas_is_what_it_said_and_what_was_seen() {
+        let effect = SessionEffect {
+            session: id().to_vec(),
+            asked: Asked::Disconnect.into(),
+            asked_at_ms: 5,
+            answered: Answered::Nak.into(),
+            error_cause: 503,
+            observed: Observed::StillThere.into(),
+            after_ms: 180,
+            nas_name: "tower".to_owned(),
+        };
+        let want = Effect {
+            session: id(),
+            nas_name: "tower".to_owned(),
+            asked: "disconnect",
+            asked_at: Timestamp::from_millisecond(5).unwrap(),
+            answered: "nak",
+            error_cause: Some(503),
+            observed: "still_there",
+            after_ms: 180,
+        };
+        check(1, Some(Event::SessionEffect(effect)), &Ok(Fact::Effect(want)));
     }
 
     #[test]

@@ -238,6 +238,7 @@ impl From<SubscriberError> for Problem {
             SubscriberError::NotByUpdate => Self::conflict("not-by-update", error.to_string()),
             SubscriberError::Stale => Self::stale(),
             SubscriberError::Claim(error) => error.into(),
+            SubscriberError::Seal(error) => Self::internal(&error),
             SubscriberError::Store(error) => error.into(),
         }
     }

@@ -12,6 +12,7 @@ use shared::{
     id::{SubscriberId, TenantId},
     net::{Ipv6Prefix, Mac},
 };
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 pub use self::account_no::AccountNo;
@@ -21,7 +22,7 @@ use crate::{
     db::{Db, StoreError, Tx},
     edges::LookAgain,
     idempotency::{self, Claim, ClaimError, Key, Made},
-    seal::{Place, Seal},
+    seal::{OpenError, Place, Seal},
     words::{Change, Email, Msisdn, Name, RadiusSecret, Username, choices},
 };
 
@@ -106,6 +107,8 @@ pub enum SubscriberError {
     Stale,
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error("a password in the database was sealed with another key")]
+    Seal(#[from] OpenError),
     #[error(transparent)]
     Store(StoreError),
 }
@@ -153,6 +156,22 @@ impl Subscribers {
     ) -> Result<Subscriber, SubscriberError> {
         let mut tx = self.db.staff(actor).await?;
         store::find(&mut tx, actor.tenant, id).await?.ok_or(SubscriberError::Unknown)
+    }
+
+    /// Whose login this is, if the password is right and the account is open.
+    pub async fn identify(
+        &self,
+        actor: &Actor,
+        username: &Username,
+        password: &RadiusSecret,
+    ) -> Result<Option<SubscriberId>, SubscriberError> {
+        let mut tx = self.db.staff(actor).await?;
+        let Some((id, sealed)) = store::password(&mut tx, actor.tenant, username).await? else {
+            return Ok(None);
+        };
+        let kept = self.seal.open(&place(actor, id), &sealed)?;
+        let right = kept.expose().as_bytes().ct_eq(password.secret().expose().as_bytes());
+        Ok(bool::from(right).then_some(id))
     }
 
     pub async fn create(

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{AccountNo, Subscriber};
 use crate::{
     db::{Cell, StoreError, Tx, one},
-    words::{Email, Msisdn},
+    words::{Email, Msisdn, Username},
 };
 
 /// Counts from 0, without gaps: what is rolled back is not counted.
@@ -54,6 +54,24 @@ pub(super) async fn insert(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Of an open account that has one: whose it is, and the sealed password.
+pub(super) async fn password(
+    tx: &mut Tx,
+    tenant: TenantId,
+    username: &Username,
+) -> Result<Option<(SubscriberId, Vec<u8>)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT id, password_sealed AS "sealed!" FROM subscriber
+            WHERE tenant_id = $1 AND username = $2 AND status = 'active'
+              AND password_sealed IS NOT NULL"#,
+        tenant.as_uuid(),
+        username.as_str(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| (SubscriberId::from_uuid(row.id), row.sealed)))
 }
 
 pub(super) async fn list(

@@ -219,6 +219,18 @@ impl Vouchers {
         find(&mut self.db.staff(actor).await?, actor.tenant, id).await
     }
 
+    /// Which of the batch these codes are, in their order; none: another's.
+    pub async fn serials(
+        &self,
+        actor: &Actor,
+        batch: BatchId,
+        codes: &[VoucherCode],
+    ) -> Result<Vec<Option<u32>>, StoreError> {
+        let marks: Vec<_> = codes.iter().map(|code| self.mark(actor.tenant, code)).collect();
+        let mut tx = self.db.staff(actor).await?;
+        store::serials(&mut tx, actor.tenant, batch, &marks).await
+    }
+
     /// Makes a batch. The same request gets the same codes again.
     pub async fn issue(
         &self,

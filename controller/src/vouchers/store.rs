@@ -392,3 +392,26 @@ impl TryFrom<Row> for Voucher {
         })
     }
 }
+
+/// In the order of the marks.
+pub(super) async fn serials(
+    tx: &mut Tx,
+    tenant: TenantId,
+    batch: BatchId,
+    marks: &[[u8; 32]],
+) -> Result<Vec<Option<u32>>, StoreError> {
+    let marks: Vec<_> = marks.iter().map(|mark| mark.to_vec()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT v.serial AS "serial?"
+             FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (mark, n)
+             LEFT JOIN voucher v
+               ON v.tenant_id = $1 AND v.batch_id = $2 AND v.code_hash = asked.mark
+            ORDER BY asked.n"#,
+        tenant.as_uuid(),
+        batch.as_uuid(),
+        &marks,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.serial.and_then(|serial| serial.try_into().ok())).collect())
+}

@@ -137,3 +137,97 @@ async fn a_day_at_the_desk() {
     prints(folder, &["logout"]);
     assert!(!folder.join("login.json").exists());
 }
+
+// The command blocks its thread, and the controller must go on beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_come_from_csv_and_go_there() {
+    let world = World::new().await;
+    world.owner().await;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let file = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    let password = file("password", PASSWORD);
+    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", &password]);
+
+    let rows = file(
+        "rows.csv",
+        "username,full_name,msisdn,password,macs\n\
+         amina,Amina Wanjiru,254712345678,radius,02:00:00:00:00:01 02:00:00:00:00:02\n\
+         brian,\"Otieno, Brian\",,,\n\
+         chebet,Chebet,0712,,\n\
+         amina,Again,,,\n",
+    );
+    let dry = kennet(folder, &["--json", "subscribers", "import", "--dry-run", &rows]);
+    assert_eq!(dry.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&dry.stderr);
+    let number = "rows.csv:4: msisdn: expected a Kenyan mobile number like 254712345678\n";
+    assert!(said.contains(number), "{said}");
+    assert!(said.contains("rows.csv:5: the same username stands in line 2\n"), "{said}");
+    let tally: Value = serde_json::from_slice(&dry.stdout).unwrap();
+    assert_eq!((&tally["added"], &tally["faults"]), (&2.into(), &2.into()));
+    assert_eq!(world.count("SELECT count(*) FROM subscriber").await, 0);
+
+    assert_eq!(kennet(folder, &["subscribers", "import", &rows]).status.code(), Some(1));
+    assert_eq!(world.count("SELECT count(*) FROM subscriber").await, 2);
+    assert_eq!(world.count("SELECT count(*) FROM subscriber_device").await, 2);
+    assert_eq!(json(folder, &["subscribers", "list"])["items"][1]["full_name"], "Otieno, Brian");
+    // What came out goes in again, and makes nothing twice.
+    let out = prints(folder, &["--csv", "subscribers", "list", "--all"]);
+    assert!(out.starts_with("id,account_no,username,full_name,msisdn,"), "{out}");
+    let out = file("out.csv", &out);
+    let tally = json(folder, &["subscribers", "import", &out]);
+    assert_eq!((&tally["added"], &tally["there_already"]), (&0.into(), &2.into()));
+    let odd = file("odd.csv", "username,colour\namina,red\n");
+    let said = refuses(folder, &["subscribers", "import", &odd]);
+    assert!(
+        said.starts_with("kennet: there is no column `colour`; there are username, "),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_is_moved_from_the_desk_and_the_books_are_read_again() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let amina = owner.subscriber("amina").await;
+    owner.plan_version("day").await;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let password = folder.join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let password = password.to_str().unwrap();
+    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", password]);
+
+    let draft = ["invoices", "create", "--subscriber", &amina, "--line", "Set up=100000"];
+    let draft = json(folder, &draft)["id"].as_str().unwrap().to_owned();
+    let issued = json(folder, &["invoices", "finalise", &draft]);
+    assert_eq!(issued["number"], "INV-000001");
+    let pay = ["payments", "create", "--provider", "cash", "--subscriber", &amina];
+    prints(folder, &[&pay[..], &["--amount-cents", "120000"]].concat());
+    let list = prints(folder, &["invoices", "list"]);
+    assert!(list.contains("INV-000001") && list.contains("1000.00"), "{list}");
+    assert!(prints(folder, &["wallets", "list"]).contains("200.00"));
+    let issue = ["vouchers", "issue", "--plan", "day", "--qty", "2", "--presold"];
+    let issued = json(folder, &issue);
+    let code = issued["codes"][0].as_str().unwrap();
+    prints(folder, &["vouchers", "redeem", "--code", code, "--subscriber", &amina]);
+    let open = ["tickets", "create", "--subject", "Slow", "--body", "In the evening"];
+    let ticket = json(folder, &open)["id"].as_str().unwrap().to_owned();
+    prints(folder, &["tickets", "note", &ticket, "--body", "Called back"]);
+    assert!(prints(folder, &["tickets", "notes", &ticket]).contains("Called back"));
+    let renamed = json(folder, &["subscribers", "update", &amina, "--full-name", "Amina W."]);
+    assert_eq!(renamed["full_name"], "Amina W.");
+    let why = prints(folder, &["sessions", "why", "--search", "amina"]);
+    assert!(why.contains("there is no edge"), "{why}");
+
+    assert!(prints(folder, &["verify"]).contains("wallets"));
+    let tamper = "SET session_replication_role = replica; UPDATE payment SET allocated_cents = 0";
+    sqlx::raw_sql(tamper).execute(&world.admin).await.unwrap();
+    let output = kennet(folder, &["verify"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("kennet: payments: cash RCT-000001 ("), "{said}");
+}

@@ -132,8 +132,8 @@ async fn the_private_cluster_comes_up_again_whoever_was_killed() {
     let mut controller = Controller::start();
     let cold = controller.ready().await;
     // Beside the running controller, in its cluster; twice is once.
-    let first = controller.command(&["demo-seed", "--json"]);
-    let second = controller.command(&["demo-seed", "--json"]);
+    let first = controller.command(&["demo-seed", "--months", "0", "--json"]);
+    let second = controller.command(&["demo-seed", "--months", "3", "--json"]);
     let (first, second): (Value, Value) =
         (serde_json::from_str(&first).unwrap(), serde_json::from_str(&second).unwrap());
     assert_eq!(first["subscribers"], second["subscribers"]);

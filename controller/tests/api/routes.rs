@@ -84,6 +84,7 @@ fn nobody(path: &str) -> String {
         ("/tenants/", "ten"),
         ("/tokens/", "tok"),
         ("/tickets/", "tkt"),
+        ("/webhooks/", "wh"),
     ];
     let tag = tags.iter().find(|(part, _)| path.contains(part)).map_or("", |(_, tag)| *tag);
     format!("{tag}_{}", "0".repeat(32))

@@ -10,7 +10,10 @@ use controller::{
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use shared::daemon::Life;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    ConnectOptions as _, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::net::TcpListener;
 
 use crate::cluster::Shared;
@@ -21,6 +24,8 @@ pub(crate) struct World {
     pub(crate) db: Db,
     /// Superuser: what row level security hides is there.
     pub(crate) admin: PgPool,
+    /// To its database, as superuser.
+    pub(crate) options: PgConnectOptions,
     pub(crate) url: String,
     http: reqwest::Client,
     life: Life,
@@ -122,7 +127,30 @@ impl World {
             axum::serve(listener, service).await.expect("it serves");
         });
         let http = reqwest::Client::new();
-        Self { app, db, admin, url, http, life, _cluster: cluster }
+        Self { app, db, admin, options, url, http, life, _cluster: cluster }
+    }
+
+    /// Another program that listens; says where.
+    pub(crate) async fn serve(&self, router: axum::Router) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        self.life.spawn_short(async move {
+            axum::serve(listener, router).await.expect("it serves");
+        });
+        url
+    }
+
+    /// Its database, for programs.
+    pub(crate) fn address(&self) -> String {
+        self.address_of(self.options.get_database().expect("it has a name"))
+    }
+
+    /// Of another database in its cluster.
+    pub(crate) fn address_of(&self, database: &str) -> String {
+        let mut url = self.options.clone().database(database).to_url_lossy();
+        // What only this program's driver knows.
+        url.set_query(None);
+        url.to_string()
     }
 
     pub(crate) async fn ask(
@@ -207,6 +235,19 @@ impl<'w> Staff<'w> {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask("GET", path, &[], None).await
+    }
+
+    /// What is no text.
+    pub(crate) async fn bytes(&self, method: &str, path: &str, body: Option<Value>) -> Vec<u8> {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = self.world.http.request(method, format!("{}{path}", self.world.url));
+        let mut request = request.header("authorization", &self.bearer);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.bytes().await.expect("a body").to_vec()
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {

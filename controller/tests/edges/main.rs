@@ -7,4 +7,5 @@ mod edge;
 mod journal;
 mod presence;
 mod sessions;
+mod walkthrough;
 mod world;

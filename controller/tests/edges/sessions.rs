@@ -9,6 +9,7 @@ use shared::{
         latest::{
             ack::Verdict,
             command::{Command, Effect, Reply},
+            journal,
             live::{Live, LiveSession},
         },
         topic::Leaf,
@@ -158,4 +159,65 @@ async fn sessions_are_for_staff_of_the_tenant() {
     assert_eq!(reseller.call(Method::GET, "/api/sessions").await.0, StatusCode::FORBIDDEN);
     let nobody = Api { url: url.clone(), token: "x".to_owned() };
     assert_eq!(nobody.call(Method::GET, "/api/sessions").await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_somebody_is_off_line_is_told_with_what_the_edge_has_seen() {
+    let world = World::new(Kind::Embedded).await;
+    let (amina, subscription) = world.add_subscriber(world.tenant, "amina").await;
+    let api =
+        Api { url: world.serve().await, token: world.add_operator(world.tenant, "noc").await };
+    let mut edge = Edge::connect(&world, 1).await;
+    let past = session();
+    let mut journal = Journal::new();
+    edge.be_born(1, journal.epoch, 0).await;
+    // Where the books are, for an edge that asks by being born.
+    assert_eq!(edge.acked().await, (1, Verdict::Committed));
+    journal.start(past, |started| {
+        started.subscriber = amina.to_vec();
+        started.subscription = subscription.to_vec();
+    });
+    journal.add(journal::Event::SessionEffect(journal::SessionEffect {
+        session: past.to_vec(),
+        asked: journal::Asked::Disconnect.into(),
+        asked_at_ms: World::now_ms(),
+        answered: journal::Answered::Ack.into(),
+        error_cause: 0,
+        observed: journal::Observed::StillThere.into(),
+        after_ms: 900,
+        nas_name: "lab".to_owned(),
+    }));
+    journal.stop(past, 700, 70);
+    journal.add(journal::Event::AuthFailures(journal::AuthFailures {
+        nas_name: "lab".to_owned(),
+        username: "amina".to_owned(),
+        reason: "wrong password".to_owned(),
+        count: 3,
+    }));
+    assert_eq!(edge.report(&journal.all()).await, (journal.head(), Verdict::Committed));
+    assert_eq!(world.ask("SELECT count(*) FROM journal_odd").await, "0");
+
+    let why = api.get("/api/network/diagnostics?search=amina").await;
+    assert_eq!((&why["online"], &why["session"]), (&json!(false), &json!(past.to_string())));
+    assert_eq!(why["effects"][0]["observed"], "still_there");
+    assert_eq!(
+        (&why["failures"][0]["reason"], &why["failures"][0]["count"]),
+        (&json!("wrong password"), &json!(3))
+    );
+    let check = |name: &str| {
+        let checks = why["checks"].as_array().expect("checks").iter();
+        let found = checks.clone().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {why}")).clone()
+    };
+    assert_eq!(check("logins")["verdict"], "bad");
+    assert_eq!(check("subscription")["verdict"], "good");
+    let effect = "lab was asked to disconnect and said ack; seen after 900 ms: still_there";
+    assert_eq!(check("effects")["says"], effect);
+    // By what a person on the telephone says, too; and never by somebody who is not there.
+    let by_id = api.get(&format!("/api/network/diagnostics?subscriber={amina}")).await;
+    assert_eq!(by_id["checks"], why["checks"]);
+    let (status, _) = api.call(Method::GET, "/api/network/diagnostics?search=nobody").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, _) = api.call(Method::GET, "/api/network/diagnostics").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
 }

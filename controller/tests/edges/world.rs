@@ -96,6 +96,10 @@ impl Running {
 
 impl World {
     pub(crate) async fn new(kind: Kind) -> Self {
+        Self::with(kind, |_| {}).await
+    }
+
+    pub(crate) async fn with(kind: Kind, change: impl FnOnce(&mut Flags)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = tokio::task::spawn_blocking(Shared::get).await.expect("it does not panic");
         let folder = cluster.make_folder();
@@ -113,7 +117,8 @@ impl World {
         let db = Db::open(&options);
 
         let data_dir = folder.to_str().expect("a path in UTF-8").to_owned();
-        let flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        let mut flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        change(&mut flags);
         let settings = Settings::read(&flags).expect("settings");
         let app = App::new(&settings, db.clone()).expect("an app");
         let seal = Seal::from_ref(&app);

@@ -1,6 +1,10 @@
-//! A provider to look at: a tenant, its owner, three plans, three subscribers on-line.
+//! A provider to look at: a tenant, its owner, three plans, three subscribers on-line, and a past.
 //!
-//! Each step has its idempotency key, so that seeding twice makes nothing twice.
+//! Each step has its idempotency key, so that seeding twice makes nothing twice. The past is told
+//! by [`story`] and written by [`history`], once: when the tenant is new.
+
+mod history;
+mod story;
 
 use std::num::NonZeroU64;
 
@@ -12,6 +16,10 @@ use shared::{
     secret::Secret,
 };
 
+pub use self::{
+    history::{HistoryError, Written},
+    story::Scale,
+};
 use crate::{
     actor::{Actor, PLATFORM},
     app::App,
@@ -33,6 +41,8 @@ pub struct Seeded {
     pub owner: SeededOwner,
     pub plans: Vec<SeededPlan>,
     pub subscribers: Vec<SeededSubscriber>,
+    /// None: it was there before, or none was wanted.
+    pub history: Option<Written>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -80,12 +90,19 @@ pub enum SeedError {
     Subscriber(#[from] SubscriberError),
     #[error("a subscription was not made")]
     Subscription(#[from] SubscriptionError),
+    #[error("the past was not written")]
+    History(#[from] Box<HistoryError>),
     #[error("a word of the demo does not fit")]
     Word(#[from] NotAWord),
 }
 
 /// Makes what is not there yet.
-pub async fn seed(app: &App, email: Email, password: Passphrase) -> Result<Seeded, SeedError> {
+pub async fn seed(
+    app: &App,
+    email: Email,
+    password: Passphrase,
+    scale: &Scale,
+) -> Result<Seeded, SeedError> {
     let new = NewTenant {
         slug: SLUG.parse()?,
         name: "KenNet Demo".parse()?,
@@ -93,7 +110,8 @@ pub async fn seed(app: &App, email: Email, password: Passphrase) -> Result<Seede
         currency: Currency::default(),
     };
     let platform = Actor::command_line(PLATFORM);
-    let tenant = app.tenants().create(&platform, Some(&key("tenant")), new).await?.value;
+    let made = app.tenants().create(&platform, Some(&key("tenant")), new).await?;
+    let (is_new, tenant) = (!made.replayed, made.value);
     let actor = Actor::command_line(tenant.id);
 
     let owner = NewOperator {
@@ -118,12 +136,19 @@ pub async fn seed(app: &App, email: Email, password: Passphrase) -> Result<Seede
         plans.push(SeededPlan { id: made.id, version: made.latest.id, code, down_kbps, up_kbps });
     }
 
+    let history = if is_new && scale.months > 0 && scale.subscribers > 0 {
+        let written = history::write(app, tenant.id, owner.id, &plans, scale, password).await;
+        Some(written.map_err(Box::new)?)
+    } else {
+        None
+    };
+
     let mut subscribers = Vec::new();
     for (who, plan) in PEOPLE.iter().zip(&plans) {
         subscribers.push(subscribe(app, &actor, who, plan).await?);
     }
     let tenant = SeededTenant { id: tenant.id, slug: tenant.slug.to_string() };
-    Ok(Seeded { tenant, owner, plans, subscribers })
+    Ok(Seeded { tenant, owner, plans, subscribers, history })
 }
 
 async fn subscribe(
