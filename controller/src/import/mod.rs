@@ -31,7 +31,9 @@ use crate::{
     idempotency::Key,
     invoices::{InvoiceState, NewInvoice, NewLine},
     payments::{NewPayment, Provider},
-    plans::{Access, Anchor, Billing, Limits, Network, NewPlan, OnExhaust, Terms, Validity},
+    plans::{
+        Access, Anchor, Billing, FairUse, Limits, Network, NewPlan, OnExhaust, Terms, Validity,
+    },
     subscribers::NewSubscriber,
     subscriptions::NewSubscription,
     tickets::{Channel, NewTicket, Priority},
@@ -185,6 +187,9 @@ impl Taker<'_> {
             anchor: Anchor::Purchase,
             grace_seconds: 0,
             on_exhaust: OnExhaust::Block,
+            slow: None,
+            fair_use: FairUse::Period,
+            steps: Vec::new(),
             network: Network::default(),
         };
         let code = plan.code.parse().map_err(why)?;
