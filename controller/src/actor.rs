@@ -13,8 +13,10 @@ use crate::{logins::Origin, operators::Role};
 pub struct Actor {
     pub tenant: TenantId,
     pub role: Role,
-    /// None for the command line and the portal.
+    /// None for the command line, the portal and the program itself.
     pub operator: Option<OperatorId>,
+    /// What the program does on its own, by name.
+    pub program: Option<&'static str>,
     /// Whose staff it is; none: the tenant's own.
     pub reseller: Option<ResellerId>,
     pub ip: Option<IpAddr>,
@@ -25,14 +27,20 @@ impl Actor {
     /// Who sits at the machine and may read its files owns it.
     pub fn command_line(tenant: TenantId) -> Self {
         let role = if tenant == PLATFORM { Role::Platform } else { Role::Owner };
-        Self { tenant, role, operator: None, reseller: None, ip: None, request: Uuid::now_v7() }
+        let request = Uuid::now_v7();
+        Self { tenant, role, operator: None, program: None, reseller: None, ip: None, request }
+    }
+
+    /// The program, at work on its own.
+    pub fn program(tenant: TenantId, name: &'static str) -> Self {
+        Self { role: Role::Owner, program: Some(name), ..Self::command_line(tenant) }
     }
 
     /// Somebody who has no login of staff.
     pub const fn portal(tenant: TenantId, origin: Origin) -> Self {
         let Origin { ip, request } = origin;
-        let role = Role::Support;
-        Self { tenant, role, operator: None, reseller: None, ip: Some(ip), request }
+        let (role, ip) = (Role::Support, Some(ip));
+        Self { tenant, role, operator: None, program: None, reseller: None, ip, request }
     }
 
     /// Somebody of the staff, who asks from somewhere.
@@ -44,15 +52,17 @@ impl Actor {
         origin: Origin,
     ) -> Self {
         let Origin { ip, request } = origin;
-        Self { tenant, role, operator: Some(operator), reseller, ip: Some(ip), request }
+        let (operator, ip) = (Some(operator), Some(ip));
+        Self { tenant, role, operator, program: None, reseller, ip, request }
     }
 
     /// As it stands in audit rows.
     pub fn name(&self) -> String {
-        match (self.operator, self.ip) {
-            (Some(operator), _) => operator.to_string(),
-            (None, Some(_)) => "portal".to_owned(),
-            (None, None) => "command-line".to_owned(),
+        match (self.operator, self.program, self.ip) {
+            (Some(operator), _, _) => operator.to_string(),
+            (None, Some(program), _) => program.to_owned(),
+            (None, None, Some(_)) => "portal".to_owned(),
+            (None, None, None) => "command-line".to_owned(),
         }
     }
 }

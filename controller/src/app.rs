@@ -14,6 +14,7 @@ use crate::{
     closings::{self, Closings},
     db::{self, Db},
     diagnostics::{self, Diagnostics},
+    doubts::{self, Doubts},
     edges::{
         LookAgain,
         desired::{self, Desk},
@@ -22,12 +23,16 @@ use crate::{
         office::Office,
         presence::Secrets,
     },
+    gateways::Hosts,
     http::{self, Guarded},
+    inbox::{self, Inbox},
+    intents::{self, Intents},
     invitations::{self, Invitations},
     invoices::{self, Invoices},
     jobs::{self, Jobs},
     ledger::{self, Ledger},
     logins::{self, Logins},
+    merchants::{self, Merchants},
     network::{
         access_points::{self, AccessPoints},
         limits::{self, Limits},
@@ -43,6 +48,8 @@ use crate::{
     postgres::{Cluster, ClusterError},
     prints::{self, Prints},
     privacy::{self, Privacy},
+    reconciliations::{self, Reconciliations},
+    refunds::{self, Refunds},
     reports::{self, Reports},
     resellers::{self, Resellers},
     seal::{MasterKeyError, Seal},
@@ -85,8 +92,12 @@ pub struct App {
     audit: Audit,
     closings: Closings,
     db: Db,
+    doubts: Doubts,
     diagnostics: Diagnostics,
     edges: Edges,
+    inbox: Inbox,
+    intents: Intents,
+    merchants: Merchants,
     nases: Nases,
     seal: Seal,
     look_again: LookAgain,
@@ -103,6 +114,8 @@ pub struct App {
     payouts: Payouts,
     periods: Periods,
     plans: Plans,
+    reconciliations: Reconciliations,
+    refunds: Refunds,
     portal: Portal,
     prints: Prints,
     privacy: Privacy,
@@ -188,6 +201,20 @@ impl App {
         let look_again = LookAgain::default();
         let hasher = Hasher::default();
         let office = Office::new(db.clone(), seal.clone(), look_again.clone());
+        let settings::Payments { public_url, simulator, pace } = &settings.payments;
+        let hosts = Hosts::new(simulator.as_deref());
+        let merchants = Merchants::new(db.clone(), seal.clone(), hosts, public_url);
+        let intents = Intents::new(db.clone(), seal.clone(), merchants.clone(), *pace);
+        let payouts = Payouts::new(db.clone(), merchants.clone(), *pace);
+        let refunds = Refunds::new(db.clone(), merchants.clone(), *pace);
+        let inbox = Inbox::new(
+            db.clone(),
+            seal.clone(),
+            merchants.clone(),
+            intents.clone(),
+            payouts.clone(),
+            refunds.clone(),
+        );
         let subscribers = Subscribers::new(db.clone(), seal.clone(), look_again.clone());
         let tenants = Tenants::new(db.clone());
         let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
@@ -210,8 +237,14 @@ impl App {
             access_points: AccessPoints::new(db.clone()),
             api_tokens: ApiTokens::new(db.clone(), seal.clone()),
             audit: Audit::new(db.clone()),
+            doubts: Doubts::new(db.clone()),
             diagnostics: Diagnostics::new(db.clone()),
             edges: Edges::new(db.clone(), seal.clone(), look_again.clone(), office.cutter()),
+            reconciliations: Reconciliations::new(db.clone(), merchants.clone(), intents.clone()),
+            refunds,
+            inbox,
+            intents,
+            merchants,
             nases: Nases::new(db.clone(), seal.clone(), look_again.clone()),
             invitations,
             invoices,
@@ -224,7 +257,7 @@ impl App {
             operators: Operators::new(db.clone(), hasher),
             outages: Outages::new(db.clone()),
             payments: Payments::new(db.clone()),
-            payouts: Payouts::new(db.clone()),
+            payouts,
             periods,
             plans: Plans::new(db.clone()),
             portal,
@@ -292,6 +325,15 @@ impl App {
         &self.payments
     }
 
+    /// What payment providers say is applied, what is open is looked after, and what was approved
+    /// is paid out, until the daemon stops.
+    pub fn watch_money(&self, life: &Life) {
+        self.inbox.start(life);
+        self.intents.start(life);
+        self.payouts.start(life);
+        self.refunds.start(life);
+    }
+
     pub const fn payouts(&self) -> &Payouts {
         &self.payouts
     }
@@ -335,6 +377,12 @@ impl App {
             .merge(ledger::http::routes())
             .merge(invoices::http::routes())
             .merge(payments::http::routes())
+            .merge(merchants::http::routes())
+            .merge(intents::http::routes())
+            .merge(doubts::http::routes())
+            .merge(reconciliations::http::routes())
+            .merge(refunds::http::routes())
+            .merge(inbox::http::routes())
             .merge(resellers::http::routes())
             .merge(settlements::http::routes())
             .merge(payouts::http::routes())
@@ -379,8 +427,12 @@ shares! {
     audit: Audit,
     closings: Closings,
     db: Db,
+    doubts: Doubts,
     diagnostics: Diagnostics,
     edges: Edges,
+    inbox: Inbox,
+    intents: Intents,
+    merchants: Merchants,
     nases: Nases,
     invitations: Invitations,
     invoices: Invoices,
@@ -396,6 +448,8 @@ shares! {
     payouts: Payouts,
     periods: Periods,
     plans: Plans,
+    reconciliations: Reconciliations,
+    refunds: Refunds,
     portal: Portal,
     prints: Prints,
     privacy: Privacy,
@@ -459,6 +513,7 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     };
     storage.watch(&life);
     life.spawn("audit chain", app.audit.clone().run());
+    app.watch_money(&life);
     life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
     life.spawn("jobs", app.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {

@@ -27,6 +27,10 @@ pub struct Db {
     pub ingest: PgPool,
     /// Who logs in, before the tenant is known.
     pub auth: PgPool,
+    /// What providers call back: it can be stored, and nothing else.
+    pub callback: PgPool,
+    /// Who applies what was called back.
+    pub inbox: PgPool,
 }
 
 /// What can go wrong with any statement.
@@ -106,6 +110,8 @@ impl Db {
             app: pool(PoolRole::App, APP_CONNECTIONS),
             ingest: pool(PoolRole::Ingest, INGEST_CONNECTIONS),
             auth: pool(PoolRole::Auth, AUTH_CONNECTIONS),
+            callback: pool(PoolRole::Callback, CALLBACK_CONNECTIONS),
+            inbox: pool(PoolRole::Inbox, INBOX_CONNECTIONS),
         }
     }
 
@@ -130,6 +136,11 @@ impl Db {
         Ok(self.auth.begin().await?)
     }
 
+    /// A transaction about what was called back, of all tenants.
+    pub async fn inbox_tx(&self) -> Result<Tx, StoreError> {
+        Ok(self.inbox.begin().await?)
+    }
+
     /// Does the database answer?
     pub async fn is_ready(&self) -> bool {
         let check = async { self.auth.acquire().await?.ping().await };
@@ -137,7 +148,13 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        tokio::join!(self.app.close(), self.ingest.close(), self.auth.close());
+        tokio::join!(
+            self.app.close(),
+            self.ingest.close(),
+            self.auth.close(),
+            self.callback.close(),
+            self.inbox.close()
+        );
     }
 }
 
@@ -306,6 +323,8 @@ enum PoolRole {
     App,
     Ingest,
     Auth,
+    Callback,
+    Inbox,
 }
 
 impl PoolRole {
@@ -314,14 +333,18 @@ impl PoolRole {
             Self::App => "SET search_path = kennet; SET ROLE kennet_app",
             Self::Ingest => "SET search_path = kennet; SET ROLE kennet_ingest",
             Self::Auth => "SET search_path = kennet; SET ROLE kennet_auth",
+            Self::Callback => "SET search_path = kennet; SET ROLE kennet_callback",
+            Self::Inbox => "SET search_path = kennet; SET ROLE kennet_inbox",
         }
     }
 }
 
-/// More do not make two cores faster, and a private cluster has 64 for everything.
+/// More do not make two cores faster, and a private cluster has 100 for everything.
 const APP_CONNECTIONS: u32 = 16;
 const INGEST_CONNECTIONS: u32 = 8;
 const AUTH_CONNECTIONS: u32 = 4;
+const CALLBACK_CONNECTIONS: u32 = 4;
+const INBOX_CONNECTIONS: u32 = 4;
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 const READY_MAX: Duration = Duration::from_secs(1);
 const RETRIES: u32 = 5;

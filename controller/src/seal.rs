@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -138,6 +138,10 @@ fn make(path: &Path) -> io::Result<Zeroizing<String>> {
     let mut key = Zeroizing::new([0_u8; 32]);
     getrandom::fill(key.as_mut_slice()).map_err(io::Error::other)?;
     let text = Zeroizing::new(crate::token::hex(key.as_slice()));
+    // With a Postgres of somebody else's, nobody has made the data directory before.
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
     let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
@@ -211,6 +215,10 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_must_be_private() {
         let dir = tempfile::tempdir().unwrap();
+        let below = dir.path().join("data");
+        assert!(Seal::load(None, &below).is_ok());
+        let mode = fs::metadata(&below).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
         let first = Seal::load(None, dir.path()).unwrap();
         let sealed = first.seal(&place(), &Secret::new("x".to_owned()));
         assert!(Seal::load(None, dir.path()).unwrap().open(&place(), &sealed).is_ok());

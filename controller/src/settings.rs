@@ -13,7 +13,7 @@ use std::{
 use shared::secret::Secret;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::postgres::ClusterSettings;
+use crate::{gateways::Pace, postgres::ClusterSettings};
 
 /// The same keys in a flag, the environment and the file. clap reads the first two.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -71,6 +71,19 @@ pub struct Flags {
     #[arg(long, global = true, env = "KENNET_REGISTRATION", value_name = "WHO")]
     pub registration: Option<String>,
 
+    /// Where payment providers reach this controller, like https://pay.example.ke [default: http://
+    /// and the address where the API listens]
+    #[arg(long, global = true, env = "KENNET_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Where a `kennet-paysim` is: accounts of the environment `simulator` use it [default: none]
+    #[arg(long, global = true, env = "KENNET_PAYSIM_URL", value_name = "URL")]
+    pub paysim_url: Option<String>,
+
+    /// How many times as fast as the world its clock runs; only with `paysim_url` [default: 1]
+    #[arg(long, global = true, env = "KENNET_PAYSIM_PACE", value_name = "TIMES")]
+    pub paysim_pace: Option<String>,
+
     /// How logs are written: `text` or `json` [default: text]
     #[arg(long, global = true, env = "KENNET_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -85,7 +98,16 @@ pub struct Settings {
     pub broker: Broker,
     pub master_key_file: Option<PathBuf>,
     pub registration: Registration,
+    pub payments: Payments,
     pub log_json: bool,
+}
+
+/// How payment providers are reached, and reach us.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    pub public_url: String,
+    pub simulator: Option<String>,
+    pub pace: Pace,
 }
 
 #[derive(Clone, Debug)]
@@ -167,10 +189,11 @@ impl Settings {
             })?)),
         };
         Ok(Self {
-            http_listen: address("http_listen", text("http_listen"), "127.0.0.1:8080")?,
+            http_listen: address("http_listen", text("http_listen"), HTTP_LISTEN)?,
             broker: broker(&text)?,
             master_key_file: path("master_key_file"),
             registration: registration(text("registration").as_deref())?,
+            payments: payments(&text)?,
             log_json: log_json(text("log_format").as_deref())?,
             data_dir,
             database,
@@ -191,6 +214,9 @@ impl Flags {
             &self.pg_user,
             &self.master_key_file,
             &self.registration,
+            &self.public_url,
+            &self.paysim_url,
+            &self.paysim_pace,
             &self.log_format,
         ];
         let at = KEYS.iter().position(|known| *known == key)?;
@@ -233,6 +259,38 @@ fn address(
     let value = value.unwrap_or_else(|| default.to_owned());
     let expected = "an address and a port like 127.0.0.1:8080 or [::]:8080";
     value.parse().map_err(|_| SettingsError::Malformed { key, expected, value })
+}
+
+fn payments(text: &impl Fn(&'static str) -> Option<String>) -> Result<Payments, SettingsError> {
+    let simulator = text("paysim_url").map(|value| web_url("paysim_url", value)).transpose()?;
+    let pace = match (text("paysim_pace"), &simulator) {
+        (None, _) => Pace::default(),
+        (Some(_), None) => {
+            return Err(SettingsError::Alone { key: "paysim_pace", other: "paysim_url" });
+        }
+        (Some(value), Some(_)) => value.parse().map(Pace::new).map_err(|_| {
+            let expected = "a whole number like 60";
+            SettingsError::Malformed { key: "paysim_pace", expected, value }
+        })?,
+    };
+    let public_url = match text("public_url") {
+        Some(value) => web_url("public_url", value)?,
+        None => format!("http://{}", address("http_listen", text("http_listen"), HTTP_LISTEN)?),
+    };
+    Ok(Payments { public_url, simulator, pace })
+}
+
+fn web_url(key: &'static str, value: String) -> Result<String, SettingsError> {
+    let host = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    // Capital letters in a host are refused by M-Pesa.
+    let fits = |host: &str| {
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_ascii_uppercase())
+    };
+    if host.is_some_and(fits) {
+        return Ok(value);
+    }
+    let expected = "a URL in lower case like https://pay.example.ke";
+    Err(SettingsError::Malformed { key, expected, value })
 }
 
 fn broker(text: &impl Fn(&'static str) -> Option<String>) -> Result<Broker, SettingsError> {
@@ -309,8 +367,9 @@ fn log_json(value: Option<&str>) -> Result<bool, SettingsError> {
     }
 }
 
+const HTTP_LISTEN: &str = "127.0.0.1:8080";
 /// In the order of `Flags::value`.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 14] = [
     "data_dir",
     "http_listen",
     "database_url",
@@ -321,10 +380,14 @@ const KEYS: [&str; 11] = [
     "pg_user",
     "master_key_file",
     "registration",
+    "public_url",
+    "paysim_url",
+    "paysim_pace",
     "log_format",
 ];
 const KEYS_TOLD: &str = "data_dir, http_listen, database_url, mqtt_url, mqtt_credentials, \
-     mqtt_listen, pg_bin, pg_user, master_key_file, registration, log_format";
+     mqtt_listen, pg_bin, pg_user, master_key_file, registration, public_url, paysim_url, \
+     paysim_pace, log_format";
 
 #[cfg(test)]
 mod tests {
@@ -364,6 +427,13 @@ mod tests {
         check("`registration` should be `first`, `open` or `closed`, not `yes`", |flags| {
             flags.registration = Some("yes".to_owned());
         });
+        check("`paysim_pace` only has a meaning with `paysim_url`", |flags| {
+            flags.paysim_pace = Some("60".to_owned());
+        });
+        check(
+            "`public_url` should be a URL in lower case like https://pay.example.ke, not `pay`",
+            |flags| flags.public_url = Some("pay".to_owned()),
+        );
         check("`mqtt_credentials` only has a meaning with `mqtt_url`", |flags| {
             flags.mqtt_credentials = Some("/etc/x".to_owned());
         });

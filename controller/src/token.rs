@@ -4,12 +4,20 @@ use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
+use shared::secret::Secret;
 
 /// 256 random bits as text for URLs and headers.
 pub fn random() -> String {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The same in lower-case hexadecimal digits: for addresses in which some words are forbidden.
+pub(crate) fn random_hex() -> Secret {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    Secret::new(hex(&bytes))
 }
 
 /// What is stored of a random secret. It has 256 bits, so nothing slower is needed.

@@ -108,6 +108,10 @@ words! {
         (1..=40).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
+    /// The number of a till, of M-Pesa's Buy Goods.
+    Till = "5 to 10 digits", |text| {
+        (5..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     /// Some lines that somebody wrote.
     Text = "1 to 4000 characters, and not only spaces", |text| {
         (1..=4000).contains(&text.chars().count())
@@ -156,7 +160,7 @@ macro_rules! choices {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize,
+            Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
             utoipa::ToSchema,
         )]
         pub enum $name {
@@ -313,6 +317,7 @@ mod tests {
         check::<Note>(&["", "by phone"], &["a\nb"]);
         check::<Receipt>(&["TK60708BHZ", "RCT-000001"], &["", "a b", "ä", &"x".repeat(65)]);
         check::<Shortcode>(&["600000", "till"], &["", "a/b", "a:b", &"x".repeat(41)]);
+        check::<Till>(&["174379"], &["", "1234", "12345a", "12345678901"]);
         check::<Text>(&["a\nb"], &["", " \n", "a\0b", &"x".repeat(4001)]);
         check::<NasWord>(&["gold", "Pool 1"], &["", " gold", &"ä".repeat(101)]);
         check::<Pair>(&["Filter-Id = gold", "A=b"], &["", "Filter-Id", "= gold", "a = b\nc = d"]);

@@ -22,7 +22,6 @@ use controller::{
 };
 use jiff::{SignedDuration, Timestamp};
 use shared::daemon::{Chain, Life, start_logging};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The office end of KenNet: API, books, and the state that every edge should have.
 #[derive(Debug, Parser)]
@@ -185,7 +184,7 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> 
     match command {
         Command::Serve => {
             let life = Life::default();
-            stop_on_signal(&life);
+            life.stop_on_signals();
             app::serve(settings, life).await?;
         }
         Command::Migrate => Storage::reach(settings).await?.close().await,
@@ -367,19 +366,6 @@ impl PasswordFrom {
             return Ok((text.parse().context("KENNET_OPERATOR_PASSWORD")?, false));
         }
         Ok((token::random().parse()?, true))
-    }
-}
-
-fn stop_on_signal(life: &Life) {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let life_too = life.clone();
-        match signal(kind) {
-            Ok(mut signal) => life.spawn_short(async move {
-                signal.recv().await;
-                life_too.ask_to_stop();
-            }),
-            Err(error) => tracing::warn!(error = %Chain(&error), "cannot wait for a signal"),
-        }
     }
 }
 

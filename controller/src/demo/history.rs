@@ -394,7 +394,8 @@ impl Book<'_> {
     async fn pay_out(&mut self, shop: usize) -> Result<(), DeedError> {
         let reseller = self.shop(shop)?.id;
         let msisdn = format!("25472200000{shop}").parse()?;
-        let new = NewPayout { reseller, msisdn, amount: Cents::new(100_000) };
+        let amount = Cents::new(100_000);
+        let new = NewPayout { reseller, msisdn, amount, merchant: None };
         let held = self.app.payouts().request(&self.finance, None, new).await?.value;
         self.app.payouts().approve(&self.owner, held.id).await?;
         self.receipts += 1;

@@ -143,7 +143,14 @@ impl PaymentBody {
         let shortcode = match (self.shortcode, self.provider) {
             (Some(shortcode), _) => shortcode,
             (None, Provider::Cash) => Shortcode::till(),
-            (None, Provider::Bank | Provider::Mpesa) => {
+            (
+                None,
+                Provider::Bank
+                | Provider::Mpesa
+                | Provider::Airtel
+                | Provider::Paystack
+                | Provider::Stripe,
+            ) => {
                 return wrong("shortcode", "expected where the money came in");
             }
         };
@@ -195,6 +202,10 @@ struct PaymentView {
     state: PaymentState,
     #[schema(value_type = String, format = DateTime)]
     paid_at: Timestamp,
+    /// What the payer typed, if it was nobody known.
+    reference: Option<String>,
+    /// Who that is, as the provider says.
+    payer: Option<String>,
     allocations: Vec<AllocationView>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -226,6 +237,8 @@ impl From<Payment> for PaymentView {
             allocated_cents: payment.allocated.get(),
             state: payment.state,
             paid_at: payment.paid_at,
+            reference: payment.reference,
+            payer: payment.payer,
             allocations: payment.allocations.into_iter().map(allocation).collect(),
             created_at: payment.created_at,
         }

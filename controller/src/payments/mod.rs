@@ -4,6 +4,7 @@
 //! suspense until somebody says whose it is.
 
 pub mod http;
+mod receive;
 mod store;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
+pub(crate) use self::receive::{Incoming, Received, amounts, known, of_day, receive};
 use crate::{
     actor::Actor,
     audit,
@@ -30,6 +32,9 @@ choices! {
         Cash = "cash",
         Bank = "bank",
         Mpesa = "mpesa",
+        Airtel = "airtel",
+        Paystack = "paystack",
+        Stripe = "stripe",
     }
 }
 
@@ -53,6 +58,9 @@ pub struct Payment {
     pub allocated: Cents,
     pub state: PaymentState,
     pub paid_at: Timestamp,
+    /// What the payer typed, and who that is, as the provider says.
+    pub reference: Option<String>,
+    pub payer: Option<String>,
     pub allocations: Vec<Allocation>,
     pub created_at: Timestamp,
 }
@@ -211,10 +219,28 @@ impl Payments {
             }
             (Some(receipt), _) => receipt.clone(),
             (None, Provider::Cash) => store::next_receipt(&mut tx, actor.tenant).await?,
-            (None, Provider::Bank | Provider::Mpesa) => return Err(PaymentError::ReceiptNeeded),
+            (
+                None,
+                Provider::Bank
+                | Provider::Mpesa
+                | Provider::Airtel
+                | Provider::Paystack
+                | Provider::Stripe,
+            ) => return Err(PaymentError::ReceiptNeeded),
         };
         let now = clock::now();
-        let (made, fresh) = store::apply(&mut tx, id, new, &receipt, now).await?;
+        let incoming = Incoming {
+            provider: new.provider,
+            receipt: &receipt,
+            shortcode: &new.shortcode,
+            subscriber: new.subscriber,
+            intent: None,
+            amount: new.amount,
+            paid_at: new.paid_at,
+            reference: None,
+            payer: None,
+        };
+        let (made, fresh) = store::apply(&mut tx, id, &incoming, now).await?;
         if !fresh {
             // Not committed: the key is free for a request that has an effect.
             let value = find(&mut tx, actor.tenant, made).await?;
@@ -245,14 +271,7 @@ impl Payments {
         if before.state == PaymentState::Matched {
             return Err(PaymentError::MatchedAlready);
         }
-        store::assign(&mut tx, actor.tenant, id, subscriber).await?;
-        let owed = Cents::ZERO.minus(before.amount)?;
-        let entry = Entry {
-            event: Event::PaymentMatched(id),
-            at: clock::now(),
-            lines: vec![(Account::Unmatched, before.amount), (Account::Wallet(subscriber), owed)],
-        };
-        ledger::post(&mut tx, &entry).await?;
+        match_to(&mut tx, actor.tenant, &before, subscriber, clock::now()).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "payment.assign", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -301,9 +320,41 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, P
 }
 
 /// Nobody else spends it until the transaction ends.
-async fn lock(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, PaymentError> {
+pub(crate) async fn lock(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PaymentId,
+) -> Result<Payment, PaymentError> {
     store::lock(tx, tenant, id).await?;
     find(tx, tenant, id).await
+}
+
+/// What somebody has.
+pub(crate) async fn wallet(
+    tx: &mut Tx,
+    tenant: TenantId,
+    subscriber: SubscriberId,
+) -> Result<Cents, StoreError> {
+    store::wallet(tx, tenant, subscriber).await
+}
+
+/// From suspense into a wallet.
+async fn match_to(
+    tx: &mut Tx,
+    tenant: TenantId,
+    payment: &Payment,
+    subscriber: SubscriberId,
+    now: Timestamp,
+) -> Result<(), PaymentError> {
+    store::assign(tx, tenant, payment.id, subscriber).await?;
+    let owed = Cents::ZERO.minus(payment.amount)?;
+    let entry = Entry {
+        event: Event::PaymentMatched(payment.id),
+        at: now,
+        lines: vec![(Account::Unmatched, payment.amount), (Account::Wallet(subscriber), owed)],
+    };
+    ledger::post(tx, &entry).await?;
+    Ok(())
 }
 
 /// In this order, as far as the money goes.

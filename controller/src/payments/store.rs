@@ -5,12 +5,13 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-use super::{Allocation, Filter, NewPayment, OWN_RECEIPTS, Payment, PaymentState};
+use super::{Allocation, Filter, Incoming, OWN_RECEIPTS, Payment, PaymentState, Provider};
 use crate::{
     billing::Cents,
     db::{Cell, StoreError, Tx, one},
+    gateways::Window,
     ledger,
-    words::Receipt,
+    words::{Receipt, Shortcode},
 };
 
 /// The next of the tenant's own, without gaps.
@@ -25,19 +26,19 @@ pub(super) async fn next_receipt(tx: &mut Tx, tenant: TenantId) -> Result<Receip
 pub(super) async fn apply(
     tx: &mut Tx,
     id: PaymentId,
-    new: &NewPayment,
-    receipt: &Receipt,
+    new: &Incoming<'_>,
     now: Timestamp,
 ) -> Result<(PaymentId, bool), StoreError> {
     let row = sqlx::query!(
         r#"SELECT payment_id AS "payment_id!", fresh AS "fresh!"
-             FROM apply_payment($1, $2, $3, $4, $5, $6, NULL, $7, $8, $9)"#,
+             FROM apply_payment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
         id.as_uuid(),
         Uuid::now_v7(),
         new.provider.as_str(),
-        receipt.as_str(),
+        new.receipt.as_str(),
         new.shortcode.as_str(),
         new.subscriber.map(|id| *id.as_uuid()),
+        new.intent.map(|id| *id.as_uuid()),
         new.amount.get(),
         new.paid_at.unwrap_or(now).to_sqlx() as _,
         now.to_sqlx() as _,
@@ -45,6 +46,91 @@ pub(super) async fn apply(
     .fetch_one(&mut **tx)
     .await?;
     Ok((PaymentId::from_uuid(row.payment_id), row.fresh))
+}
+
+/// What helps to find out whose money it is.
+pub(super) async fn note(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PaymentId,
+    reference: Option<&str>,
+    payer: Option<&str>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE payment SET reference = left($3, 64), payer = left($4, 128)
+          WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        reference,
+        payer,
+    )
+    .execute(&mut **tx)
+    .await?;
+    one(done.rows_affected())
+}
+
+/// Those of the receipts that are in the books.
+pub(super) async fn known(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    receipts: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT receipt FROM payment
+          WHERE tenant_id = $1 AND provider = $2 AND receipt = ANY ($3)",
+        tenant.as_uuid(),
+        provider.as_str(),
+        receipts,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.receipt).collect())
+}
+
+pub(super) async fn of_day(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    shortcode: &Shortcode,
+    window: Window,
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, receipt, amount_cents FROM payment
+          WHERE tenant_id = $1 AND provider = $2 AND shortcode = $3
+            AND paid_at >= $4 AND paid_at < $5",
+        tenant.as_uuid(),
+        provider.as_str(),
+        shortcode.as_str(),
+        window.from.to_sqlx() as _,
+        window.until.to_sqlx() as _,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(|row| amount(row.id, &row.receipt, row.amount_cents)).collect()
+}
+
+pub(super) async fn amounts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    receipts: &[String],
+) -> Result<Vec<(Receipt, Cents)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, receipt, amount_cents FROM payment
+          WHERE tenant_id = $1 AND provider = $2 AND receipt = ANY ($3)",
+        tenant.as_uuid(),
+        provider.as_str(),
+        receipts,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(|row| amount(row.id, &row.receipt, row.amount_cents)).collect()
+}
+
+fn amount(id: Uuid, receipt: &str, cents: i64) -> Result<(Receipt, Cents), StoreError> {
+    let at = Cell { table: "payment", row: id };
+    Ok((at.parse("receipt", receipt)?, Cents::new(cents)))
 }
 
 pub(super) async fn assign(
@@ -123,7 +209,7 @@ pub(super) async fn find(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, receipt, shortcode, subscriber_id, amount_cents, allocated_cents,
-                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp",
+                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp", reference, payer,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM payment
             WHERE tenant_id = $1 AND id = $2"#,
@@ -146,7 +232,7 @@ pub(super) async fn list(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, receipt, shortcode, subscriber_id, amount_cents, allocated_cents,
-                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp",
+                  state, paid_at AS "paid_at: jiff_sqlx::Timestamp", reference, payer,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM payment
             WHERE tenant_id = $1 AND id > $2
@@ -206,6 +292,8 @@ struct Row {
     allocated_cents: i64,
     state: String,
     paid_at: jiff_sqlx::Timestamp,
+    reference: Option<String>,
+    payer: Option<String>,
     created_at: jiff_sqlx::Timestamp,
 }
 
@@ -224,6 +312,8 @@ impl TryFrom<Row> for Payment {
             allocated: Cents::new(row.allocated_cents),
             state: at.parse("state", &row.state)?,
             paid_at: row.paid_at.to_jiff(),
+            reference: row.reference,
+            payer: row.payer,
             allocations: Vec::new(),
             created_at: row.created_at.to_jiff(),
         })

@@ -6,7 +6,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::id::{PayoutId, PayoutKind, ResellerId};
+use shared::id::{MerchantId, PayoutId, PayoutKind, ResellerId};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -56,8 +56,8 @@ async fn request(
     actor: Actor,
     Create { body, key }: Create<PayoutBody>,
 ) -> Result<Created<PayoutView>, Problem> {
-    let PayoutBody { reseller, msisdn, amount_cents } = body;
-    let new = NewPayout { reseller, msisdn, amount: Cents::new(amount_cents.into()) };
+    let PayoutBody { reseller, msisdn, amount_cents, merchant } = body;
+    let new = NewPayout { reseller, msisdn, amount: Cents::new(amount_cents.into()), merchant };
     let made = payouts.request(&actor, key.as_ref(), new).await?;
     Ok(Created {
         path: format!("/api/finance/payouts/{}", made.value.id),
@@ -125,6 +125,9 @@ struct PayoutBody {
     /// Whole shillings.
     #[schema(minimum = 1000, maximum = 25_000_000, multiple_of = 100)]
     amount_cents: u32,
+    /// The account that it is paid from when it is approved; none: it is paid by hand.
+    #[schema(value_type = Option<String>)]
+    merchant: Option<MerchantId>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -145,6 +148,10 @@ struct PayoutView {
     requested_by: String,
     approved_by: Option<String>,
     provider_txn: Option<Receipt>,
+    #[schema(value_type = Option<String>)]
+    merchant: Option<MerchantId>,
+    /// What the provider said last, in its own code.
+    code: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -160,6 +167,8 @@ impl From<Payout> for PayoutView {
             requested_by: payout.requested_by,
             approved_by: payout.approved_by,
             provider_txn: payout.provider_txn,
+            merchant: payout.merchant,
+            code: payout.code,
             created_at: payout.created_at,
         }
     }
@@ -175,6 +184,8 @@ impl From<PayoutError> for Problem {
             PayoutError::FloatTooLow => Self::conflict("float-too-low", title),
             PayoutError::Oneself => Self::conflict("oneself", title),
             PayoutError::NotFrom(_) => Self::conflict("not-from-here", title),
+            PayoutError::CannotPay => Self::conflict("not-with-this-provider", title),
+            PayoutError::Merchant(error) => error.into(),
             PayoutError::TransactionTaken => Self::conflict("transaction-taken", title),
             PayoutError::TooMuch(_) => Self::conflict("too-much", title),
             PayoutError::Claim(error) => error.into(),

@@ -2,11 +2,12 @@
 //! money; somebody else approves; then it is paid or it failed, never both.
 
 pub mod http;
+mod send;
 mod store;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::id::{PayoutId, ResellerId, TenantId};
+use shared::id::{MerchantId, PayoutId, ResellerId, TenantId};
 use uuid::Uuid;
 
 use crate::{
@@ -15,8 +16,10 @@ use crate::{
     billing::{Cents, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
+    gateways::{Done, Pace},
     idempotency::{self, Claim, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
+    merchants::{MerchantError, Merchants},
     words::{Msisdn, Receipt, choices},
 };
 
@@ -43,6 +46,12 @@ pub struct Payout {
     pub requested_by: String,
     pub approved_by: Option<String>,
     pub provider_txn: Option<Receipt>,
+    /// The account that it is paid from; none: by hand.
+    pub merchant: Option<MerchantId>,
+    /// What the provider said last.
+    pub code: Option<String>,
+    pub sent_at: Option<Timestamp>,
+    pub asks: i32,
     pub version: i64,
     pub created_at: Timestamp,
 }
@@ -51,7 +60,7 @@ impl Payout {
     fn snapshot(&self) -> Value {
         json!({
             "reseller": self.reseller, "msisdn": self.msisdn, "amount_cents": self.amount.get(),
-            "state": self.state, "approved_by": self.approved_by,
+            "state": self.state, "approved_by": self.approved_by, "merchant": self.merchant,
             "provider_txn": self.provider_txn,
         })
     }
@@ -62,6 +71,8 @@ pub struct NewPayout {
     pub reseller: ResellerId,
     pub msisdn: Msisdn,
     pub amount: Cents,
+    /// None: it is paid by hand.
+    pub merchant: Option<MerchantId>,
 }
 
 /// How it ended.
@@ -87,6 +98,10 @@ pub enum PayoutError {
     NotFrom(PayoutState),
     #[error("another payout has this transaction of the provider")]
     TransactionTaken,
+    #[error("this account cannot pay out")]
+    CannotPay,
+    #[error(transparent)]
+    Merchant(#[from] MerchantError),
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
     #[error(transparent)]
@@ -117,6 +132,8 @@ impl AsStoreError for PayoutError {
             | Self::Oneself
             | Self::NotFrom(_)
             | Self::TransactionTaken
+            | Self::CannotPay
+            | Self::Merchant(_)
             | Self::TooMuch(_)
             | Self::Claim(_) => None,
         }
@@ -127,11 +144,13 @@ impl AsStoreError for PayoutError {
 #[derive(Clone, Debug)]
 pub struct Payouts {
     db: Db,
+    merchants: Merchants,
+    pace: Pace,
 }
 
 impl Payouts {
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    pub const fn new(db: Db, merchants: Merchants, pace: Pace) -> Self {
+        Self { db, merchants, pace }
     }
 
     pub async fn list(
@@ -168,6 +187,12 @@ impl Payouts {
         if !fits || new.amount.in_whole_shillings()? != new.amount {
             return Err(PayoutError::Amount);
         }
+        if let Some(merchant) = new.merchant {
+            let opened = self.merchants.in_use(actor.tenant, merchant).await?;
+            if !opened.gateway.can().payout {
+                return Err(PayoutError::CannotPay);
+            }
+        }
         let mut tx = self.db.staff(actor).await?;
         let id = PayoutId::from_uuid(Uuid::now_v7());
         if let Claim::Before { object, once: _ } =
@@ -196,7 +221,9 @@ impl Payouts {
         if before.requested_by == actor.name() {
             return Err(PayoutError::Oneself);
         }
-        store::approve(&mut tx, actor.tenant, id, &actor.name()).await?;
+        // The worker sends it after the commit.
+        let next = before.merchant.map(|_| clock::now());
+        store::approve(&mut tx, actor.tenant, id, &actor.name(), next).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "payout.approve", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -221,28 +248,73 @@ impl Payouts {
     ) -> Result<Payout, PayoutError> {
         let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
-        let sent = matches!(before.state, PayoutState::Approved | PayoutState::Unknown);
-        // What nobody has approved can be given up, and not be paid.
-        let may = match end {
-            End::Paid { .. } => sent,
-            End::Failed => sent || before.state == PayoutState::Held,
-        };
-        if !may {
-            return Err(PayoutError::NotFrom(before.state));
-        }
-        let to = match end {
-            End::Paid { .. } => Account::Paybill,
-            End::Failed => Account::Agent(before.reseller),
-        };
-        let lines = moved(Account::PayoutClearing, to, before.amount)?;
-        let entry = Entry { event: Event::PayoutResolved(id), at: clock::now(), lines };
-        ledger::post(&mut tx, &entry).await?;
-        store::resolve(&mut tx, actor.tenant, id, end).await?;
-        let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payout.resolve", Some(&before), &after).await?;
+        let after = end_with(&mut tx, actor, &before, end).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
+
+    /// What the provider says came of it. The same again is no news.
+    pub(crate) async fn heard(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        id: PayoutId,
+        done: &Done,
+    ) -> Result<(), PayoutError> {
+        let before = lock(tx, actor.tenant, id).await?;
+        let end = match (done, before.state) {
+            (Done::Paid { provider_txn }, PayoutState::Paid)
+                if before.provider_txn.as_ref() == Some(provider_txn) =>
+            {
+                return Ok(());
+            }
+            (Done::Failed { .. }, PayoutState::Failed) => return Ok(()),
+            (Done::Paid { provider_txn }, _) => End::Paid { provider_txn: provider_txn.clone() },
+            (Done::Failed { .. }, _) => End::Failed,
+            (Done::Unknown, PayoutState::Approved | PayoutState::Unknown) => {
+                let next = Some(clock::now() + self.pace.span(send::ASK_AGAIN));
+                store::unknown(tx, actor.tenant, id, None, next).await?;
+                return Ok(());
+            }
+            (Done::Unknown, PayoutState::Held | PayoutState::Paid | PayoutState::Failed) => {
+                return Ok(());
+            }
+        };
+        end_with(tx, actor, &before, &end).await?;
+        if let Done::Failed { code } = done {
+            store::note(tx, actor.tenant, id, code).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Paid or failed, and booked so.
+async fn end_with(
+    tx: &mut Tx,
+    actor: &Actor,
+    before: &Payout,
+    end: &End,
+) -> Result<Payout, PayoutError> {
+    let sent = matches!(before.state, PayoutState::Approved | PayoutState::Unknown);
+    // What nobody has approved can be given up, and not be paid.
+    let may = match end {
+        End::Paid { .. } => sent,
+        End::Failed => sent || before.state == PayoutState::Held,
+    };
+    if !may {
+        return Err(PayoutError::NotFrom(before.state));
+    }
+    let to = match end {
+        End::Paid { .. } => Account::Paybill,
+        End::Failed => Account::Agent(before.reseller),
+    };
+    let lines = moved(Account::PayoutClearing, to, before.amount)?;
+    let entry = Entry { event: Event::PayoutResolved(before.id), at: clock::now(), lines };
+    ledger::post(tx, &entry).await?;
+    store::resolve(tx, actor.tenant, before.id, end).await?;
+    let after = find(tx, actor.tenant, before.id).await?;
+    record(tx, actor, "payout.resolve", Some(before), &after).await?;
+    Ok(after)
 }
 
 fn moved(from: Account, to: Account, amount: Cents) -> Result<Vec<(Account, Cents)>, TooMuch> {

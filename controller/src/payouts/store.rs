@@ -1,14 +1,14 @@
 //! The table `payout`.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
-use shared::id::{PayoutId, ResellerId, TenantId};
+use jiff_sqlx::ToSqlx;
+use shared::id::{MerchantId, PayoutId, ResellerId, TenantId};
 use uuid::Uuid;
 
 use super::{End, NewPayout, Payout, PayoutState};
 use crate::{
     billing::Cents,
-    db::{Cell, StoreError, Tx, one},
+    db::{Cell, Db, StoreError, Tx, one},
 };
 
 pub(super) async fn insert(
@@ -21,8 +21,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO payout (tenant_id, id, reseller_id, msisdn, amount_cents, requested_by,
-           created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+           created_at, merchant_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         tenant.as_uuid(),
         id.as_uuid(),
         new.reseller.as_uuid(),
@@ -30,6 +30,7 @@ pub(super) async fn insert(
         new.amount.get(),
         requested_by,
         now.to_sqlx() as _,
+        new.merchant.map(|id| *id.as_uuid()),
     )
     .execute(&mut **tx)
     .await?;
@@ -52,13 +53,16 @@ pub(super) async fn approve(
     tenant: TenantId,
     id: PayoutId,
     by: &str,
+    next: Option<Timestamp>,
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE payout SET state = 'approved', approved_by = $3, version = version + 1
+        "UPDATE payout SET state = 'approved', approved_by = $3, next_at = $4,
+                version = version + 1
           WHERE tenant_id = $1 AND id = $2",
         tenant.as_uuid(),
         id.as_uuid(),
         by,
+        next.map(ToSqlx::to_sqlx) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -76,7 +80,7 @@ pub(super) async fn resolve(
         End::Failed => (PayoutState::Failed, None),
     };
     let done = sqlx::query!(
-        "UPDATE payout SET state = $3, provider_txn = $4, version = version + 1
+        "UPDATE payout SET state = $3, provider_txn = $4, next_at = NULL, version = version + 1
           WHERE tenant_id = $1 AND id = $2",
         tenant.as_uuid(),
         id.as_uuid(),
@@ -98,7 +102,9 @@ pub(super) async fn list(
 ) -> Result<Vec<Payout>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id, reseller_id, msisdn, amount_cents, state, requested_by, approved_by,
-                  provider_txn, version, created_at AS "created_at: jiff_sqlx::Timestamp"
+                  provider_txn, merchant_id, code, asks, version,
+                  sent_at AS "sent_at: jiff_sqlx::Timestamp",
+                  created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM payout
             WHERE tenant_id = $1 AND id > $2 AND ($3::uuid IS NULL OR id = $3)
             ORDER BY id
@@ -122,9 +128,115 @@ pub(super) async fn list(
             requested_by: row.requested_by,
             approved_by: row.approved_by,
             provider_txn: at.maybe("provider_txn", row.provider_txn.as_deref())?,
+            merchant: row.merchant_id.map(MerchantId::from_uuid),
+            code: row.code,
+            sent_at: row.sent_at.map(jiff_sqlx::Timestamp::to_jiff),
+            asks: row.asks,
             version: row.version,
             created_at: row.created_at.to_jiff(),
         });
     }
     Ok(payouts)
+}
+
+/// One that is to be sent or asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) tenant: TenantId,
+    pub(super) payout: PayoutId,
+    at: Timestamp,
+}
+
+pub(super) async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT tenant_id, id, next_at AS "at!: jiff_sqlx::Timestamp"
+             FROM payout
+            WHERE next_at <= $1
+            ORDER BY next_at
+            LIMIT $2"#,
+        now.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(&db.inbox)
+    .await?;
+    let due = rows.into_iter().map(|row| Due {
+        tenant: TenantId::from_uuid(row.tenant_id),
+        payout: PayoutId::from_uuid(row.id),
+        at: row.at.to_jiff(),
+    });
+    Ok(due.collect())
+}
+
+/// Takes one until `until`; false: somebody else was faster, or it has ended.
+pub(super) async fn take(tx: &mut Tx, due: &Due, until: Timestamp) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE payout SET next_at = $4 WHERE tenant_id = $1 AND id = $2 AND next_at = $3",
+        due.tenant.as_uuid(),
+        due.payout.as_uuid(),
+        due.at.to_sqlx() as _,
+        until.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// It is with the provider; what came of it is not known yet.
+pub(super) async fn sent(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PayoutId,
+    now: Timestamp,
+    next: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE payout SET sent_at = coalesce(sent_at, $3), next_at = $4, asks = asks + 1
+          WHERE tenant_id = $1 AND id = $2 AND state IN ('approved', 'unknown')",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        now.to_sqlx() as _,
+        next.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Nobody knows what came of it; a result that came in the meantime stays.
+pub(super) async fn unknown(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PayoutId,
+    code: Option<&str>,
+    next: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE payout SET state = 'unknown', code = coalesce($3, code), next_at = $4,
+                version = version + 1
+          WHERE tenant_id = $1 AND id = $2 AND state IN ('approved', 'unknown')",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        code,
+        next.map(ToSqlx::to_sqlx) as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn note(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: PayoutId,
+    code: &str,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE payout SET code = $3 WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        code,
+    )
+    .execute(&mut **tx)
+    .await?;
+    one(done.rows_affected())
 }

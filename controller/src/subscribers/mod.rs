@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::{
-    id::SubscriberId,
+    id::{SubscriberId, TenantId},
     net::{Ipv6Prefix, Mac},
 };
 use subtle::ConstantTimeEq as _;
@@ -273,6 +273,15 @@ impl Subscribers {
         self.look_again.ring();
         Ok(after)
     }
+}
+
+/// Whose account this is.
+pub(crate) async fn by_account(
+    tx: &mut Tx,
+    tenant: TenantId,
+    account: &AccountNo,
+) -> Result<Option<SubscriberId>, StoreError> {
+    store::by_account(tx, tenant, account).await
 }
 
 const fn place(actor: &Actor, id: SubscriberId) -> Place {

@@ -8,7 +8,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::Subscriber;
+use super::{AccountNo, Subscriber};
 use crate::{
     db::{Cell, StoreError, Tx, one},
     words::{Email, Msisdn, Username},
@@ -102,6 +102,21 @@ pub(super) async fn list(
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(Subscriber::try_from).collect()
+}
+
+pub(super) async fn by_account(
+    tx: &mut Tx,
+    tenant: TenantId,
+    account: &AccountNo,
+) -> Result<Option<SubscriberId>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT id FROM subscriber WHERE tenant_id = $1 AND account_no = $2",
+        tenant.as_uuid(),
+        account.as_str(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(|row| SubscriberId::from_uuid(row.id)))
 }
 
 pub(super) async fn find(

@@ -15,6 +15,8 @@ mod money;
 mod office;
 mod outages;
 mod processes;
+mod providers;
+mod rehearsal;
 mod reports;
 mod resellers;
 mod routes;

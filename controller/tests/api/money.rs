@@ -33,16 +33,19 @@ async fn pay(owner: &Staff<'_>, subscriber: &str, cents: i64) -> Reply {
 }
 
 /// The books balance, and say the same as invoices, payments and wallets.
-async fn check_the_books(world: &World, owner: &Staff<'_>) {
+pub(crate) async fn check_the_books(world: &World, owner: &Staff<'_>) {
     owner.balance("cash:till").await;
     let row = sqlx::query(
         "SELECT (SELECT coalesce(sum(amount_cents), 0)::bigint FROM ledger_posting),
                 (SELECT coalesce(sum(total_cents - paid_cents - credited_cents), 0)::bigint
                    FROM invoice WHERE state = 'finalised')
                 - (SELECT coalesce(sum(balance_cents), 0)::bigint FROM ledger_account
-                    WHERE code LIKE 'ar:%'),
+                    WHERE code LIKE 'ar:%' AND code NOT LIKE 'ar:chargeback:%'),
                 (SELECT coalesce(sum(amount_cents - allocated_cents), 0)::bigint FROM payment
                   WHERE state = 'matched')
+                - (SELECT coalesce(sum(r.amount_cents - r.owed_cents), 0)::bigint
+                     FROM payment_refund r JOIN payment p ON p.id = r.payment_id
+                    WHERE r.state <> 'failed' AND p.state = 'matched')
                 - (SELECT coalesce(sum(balance_cents), 0)::bigint FROM ledger_account
                     WHERE code LIKE 'wallet:%')",
     )

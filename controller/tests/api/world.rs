@@ -114,13 +114,13 @@ impl World {
             .expect("a superuser's connection");
         let db = Db::open(&options);
         let data_dir = folder.to_str().expect("a path in UTF-8").to_owned();
-        let mut flags = Flags { data_dir: Some(data_dir), ..Flags::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let public_url = Some(url.clone());
+        let mut flags = Flags { data_dir: Some(data_dir), public_url, ..Flags::default() };
         change(&mut flags);
         let settings = Settings::read(&flags).expect("settings");
         let app = App::new(&settings, db.clone()).expect("an app");
-
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
         let service = app.clone().router().into_make_service_with_connect_info::<SocketAddr>();
         let life = Life::default();
         life.spawn_short(async move {

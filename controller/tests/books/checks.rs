@@ -486,6 +486,44 @@ checks! {
         let other = ask(&books.a, "SELECT id FROM invoice WHERE number = 2").await;
         refused(&books.a, &allocate(&payment, &other, 1), "not to who paid").await
     }
+    a_payment_goes_back_once: "a payment is not given back twice", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 100)).await;
+        run(&books.a, &pay("RCPT2", SUBSCRIBER, 100)).await;
+        run(&books.a, &refund("op_1", true)).await;
+        refused(&books.a, &refund("op_1", true), "payment_refund_once").await
+    }
+    a_refund_has_two_people: "who asks for a refund does not agree to it", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 100)).await;
+        run(&books.a, &refund("op_1", true)).await;
+        let agree = |by: &str| format!("UPDATE payment_refund SET state = 'approved',
+            approved_by = {by}");
+        refused(&books.a, &agree("'op_1'"), "payment_refund_two_people").await?;
+        refused(&books.a, &agree("NULL"), "payment_refund_approved").await?;
+        run(&books.a, &agree("'op_2'")).await;
+        let again = "UPDATE payment_refund SET approved_by = 'op_3'";
+        refused(&books.a, again, "does not change").await
+    }
+    a_refund_is_in_the_books: "money that goes back is in the books, once", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 100)).await;
+        refused(&books.a, &refund("op_1", false), "not in the books as refund.hold").await?;
+        run(&books.a, &refund("op_1", true)).await;
+        let done = "UPDATE payment_refund SET state = 'approved', approved_by = 'op_2';
+            UPDATE payment_refund SET state = 'done'";
+        refused(&books.a, done, "not in the books as refund.resolve").await?;
+        let taken = refund("op_1", false).replace("'given_back', 'held'", "'taken_back', 'done'");
+        run(&books.a, "UPDATE payment_refund SET state = 'approved', approved_by = 'op_2'").await;
+        run(&books.a, "SELECT resolve_refund(id, gen_random_uuid(), false, now())
+            FROM payment_refund; UPDATE payment_refund SET state = 'failed'").await;
+        refused(&books.a, &taken, "not in the books as refund.resolve").await
+    }
+    who_applies_callbacks_reads_no_secrets: "who applies callbacks reads no secrets", |books| {
+        let inbox = books.enter("SET search_path = kennet; SET ROLE kennet_inbox");
+        for sql in ["SELECT secrets_sealed FROM merchant", "SELECT full_name FROM subscriber",
+            "SELECT receipt FROM payment", "SELECT claimed_receipt FROM payment_intent"] {
+            refused(&inbox, sql, "permission denied").await?;
+        }
+        Ok(())
+    }
     tax_rates_do_not_overlap: "a day has one rate of a tax", |books| {
         let sql = format!("INSERT INTO tax_rate VALUES ('{A}', 'vat', 1400, '[2026-01-01,)')");
         refused(&books.a, &sql, "tax_rate_dates").await
@@ -736,6 +774,25 @@ async fn apply(
         }
     }
     Ok(())
+}
+
+/// Of the first payment.
+fn refund(requested_by: &str, held: bool) -> String {
+    let id = Uuid::now_v7();
+    let hold = format!(
+        "SELECT hold_refund('{id}', gen_random_uuid(), payment_id, now())
+        FROM payment_refund WHERE id = '{id}';"
+    );
+    format!(
+        "BEGIN;
+         INSERT INTO payment_refund (tenant_id, id, payment_id, amount_cents, kind, state, reason,
+           requested_by, created_at)
+           SELECT tenant_id, '{id}', id, amount_cents, 'given_back', 'held', 'x', '{requested_by}',
+                  now() FROM payment WHERE receipt = 'RCPT1';
+         {}
+         COMMIT",
+        if held { hold.as_str() } else { "" }
+    )
 }
 
 fn fill_float(cents: i64) -> String {

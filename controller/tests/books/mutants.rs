@@ -182,6 +182,20 @@ const MUTANTS: &[(&str, &[Cut])] = &[
     ("an_event_is_booked_once", BOOKED_TWICE),
     ("the_chart_is_closed", &[Sql("INSERT INTO ledger_chart VALUES ('bribes', 'asset', false)")]),
     ("the_chart_is_closed", &[Sql("GRANT INSERT ON ledger_account TO kennet_app")]),
+    ("a_payment_goes_back_once", &[Sql("DROP INDEX payment_refund_once")]),
+    (
+        "a_refund_has_two_people",
+        &[Sql("ALTER TABLE payment_refund DROP CONSTRAINT payment_refund_two_people")],
+    ),
+    (
+        "a_refund_has_two_people",
+        &[Sql("ALTER TABLE payment_refund DROP CONSTRAINT payment_refund_approved")],
+    ),
+    ("a_refund_has_two_people", &[Sql("DROP TRIGGER payment_refund_guard ON payment_refund")]),
+    ("a_refund_is_in_the_books", &[Sql("DROP TRIGGER payment_refund_held ON payment_refund")]),
+    ("a_refund_is_in_the_books", &[Sql("DROP TRIGGER payment_refund_resolved ON payment_refund")]),
+    ("a_refund_is_in_the_books", &[Sql("DROP TRIGGER payment_refund_taken ON payment_refund")]),
+    ("who_applies_callbacks_reads_no_secrets", &[Sql("GRANT SELECT ON merchant TO kennet_inbox")]),
     ("a_payment_does_not_change", &[Sql("DROP TRIGGER payment_guard ON payment")]),
     (
         "only_who_paid_is_served",

@@ -196,7 +196,7 @@ pub(crate) async fn race(pool: &PgPool, times: usize, sql: impl Fn(usize) -> Str
     tasks.join_all().await.into_iter().filter(|taken| *taken).count()
 }
 
-/// Of staff at once; the cluster has 64 for everything.
+/// Of staff at once; the cluster has 100 for everything.
 const CONNECTIONS: u32 = 24;
 
 const FIXTURE: &str = "

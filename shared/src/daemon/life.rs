@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::Chain;
 
 /// Owner of all tasks of a daemon. No task is spawned outside of it.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +58,22 @@ impl Life {
     /// Asks every task to stop. For threads that find out that the daemon cannot go on.
     pub fn ask_to_stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Ctrl-C and a service manager ask to stop.
+    pub fn stop_on_signals(&self) {
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let life = self.clone();
+            match signal(kind) {
+                Ok(mut signal) => self.spawn_short(async move {
+                    signal.recv().await;
+                    life.ask_to_stop();
+                }),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "cannot wait for a signal");
+                }
+            }
+        }
     }
 
     /// Asks every task to stop and waits for them, at most `grace`.

@@ -12,6 +12,7 @@ use crate::{setup, workspace};
 
 pub mod billing;
 pub mod dataplane;
+pub mod payments;
 pub mod radius;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -19,6 +20,7 @@ pub enum What {
     Radius,
     Dataplane,
     Billing,
+    Payments,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -44,13 +46,14 @@ impl Options {
 }
 
 impl What {
-    const ALL: &[Self] = &[Self::Radius, Self::Dataplane, Self::Billing];
+    const ALL: &[Self] = &[Self::Radius, Self::Dataplane, Self::Billing, Self::Payments];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Radius => "radius",
             Self::Dataplane => "dataplane",
             Self::Billing => "billing",
+            Self::Payments => "payments",
         }
     }
 
@@ -59,6 +62,7 @@ impl What {
             Self::Radius => radius::run(options),
             Self::Dataplane => dataplane::run(options),
             Self::Billing => billing::run(options),
+            Self::Payments => payments::run(options),
         }
     }
 }

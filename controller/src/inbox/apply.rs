@@ -1,0 +1,153 @@
+//! One event: what it says, whether it is believed, and what is done about it.
+
+use shared::id::{IntentId, PayoutId, RefundId};
+use subtle::ConstantTimeEq as _;
+
+use super::{ApplyError, Event, Inbox};
+use crate::{
+    actor::Actor,
+    clock, db,
+    db::{StoreError, Tx},
+    doubts::{self, DoubtKind, NewDoubt},
+    gateways::{Channel, Fact, Letter},
+    intents::heard::{self, At},
+    merchants::{self, Opened},
+    token,
+};
+
+impl Inbox {
+    /// What was done about it, in a word.
+    pub(super) async fn apply(
+        &self,
+        tx: &mut Tx,
+        event: &Event,
+    ) -> Result<&'static str, ApplyError> {
+        let route = event.route.ok_or(ApplyError::NoTenant)?;
+        let opened =
+            self.merchants.open_version(route.tenant, route.merchant, route.version).await?;
+        db::enter(tx, route.tenant).await?;
+        let actor = Actor::program(route.tenant, crate::intents::PROGRAM);
+        if !self.is_marked(event, &opened) {
+            let said = "the mark in its address is wrong";
+            doubt(tx, event, &opened, DoubtKind::Forged, said).await?;
+            return Ok("forged");
+        }
+        let letter = Letter {
+            channel: event.channel,
+            raw: &event.raw,
+            headers: &event.headers,
+            received_at: event.received_at,
+        };
+        let facts = opened.gateway.read(&letter)?;
+        let at = self.intents.at(&actor, &opened);
+        for fact in facts {
+            if is_foreign(event, &opened) && matches!(fact, Fact::Collected(_)) {
+                // The provider's own list says whether it is true.
+                let said = "it came from an address that is not the provider's";
+                doubt(tx, event, &opened, DoubtKind::Foreign, said).await?;
+                heard::hurry(tx, &at).await?;
+                return Ok("foreign");
+            }
+            self.believe(tx, &at, event, &fact).await?;
+        }
+        Ok("applied")
+    }
+
+    async fn believe(
+        &self,
+        tx: &mut Tx,
+        at: &At<'_>,
+        event: &Event,
+        fact: &Fact,
+    ) -> Result<(), ApplyError> {
+        let intent = match event.channel {
+            Channel::Stk | Channel::Hook => event.subject.map(IntentId::from_uuid),
+            Channel::C2b
+            | Channel::Check
+            | Channel::B2c
+            | Channel::B2cLate
+            | Channel::Status
+            | Channel::StatusLate
+            | Channel::Back
+            | Channel::BackLate => None,
+        };
+        match fact {
+            Fact::Collected(paid) => {
+                heard::collected(tx, at, paid, intent).await?;
+            }
+            Fact::Claimed(paid) => heard::claimed(tx, at, paid, intent).await?,
+            Fact::NotCollected { intent: told, provider_ref, code, verdict } => {
+                let intent = intent.or(*told);
+                heard::not_collected(tx, at, intent, provider_ref.as_deref(), code, *verdict)
+                    .await?;
+            }
+            Fact::Look { intent: told, provider_ref } => {
+                heard::look(tx, at, intent.or(*told), provider_ref.as_deref()).await?;
+            }
+            Fact::PaidOut(done) => {
+                if let Some(subject) = event.subject {
+                    let id = PayoutId::from_uuid(subject);
+                    self.payouts.heard(tx, at.actor, id, done).await?;
+                }
+            }
+            Fact::GivenBack(done) => {
+                if let Some(subject) = event.subject {
+                    let id = RefundId::from_uuid(subject);
+                    self.refunds.heard(tx, at.actor, id, done).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it come to an address that only the provider was told?
+    fn is_marked(&self, event: &Event, opened: &Opened) -> bool {
+        match (event.subject, &event.proof) {
+            (Some(subject), Some(proof)) => {
+                let mark = merchants::mark(&self.seal, opened.tenant, subject);
+                token::hash(&mark).ct_eq(proof.as_slice()).into()
+            }
+            (None, None) => !needs_a_subject(event.channel),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+/// What came of something is said to an address of its own.
+const fn needs_a_subject(channel: Channel) -> bool {
+    match channel {
+        Channel::Stk
+        | Channel::B2c
+        | Channel::B2cLate
+        | Channel::Status
+        | Channel::StatusLate
+        | Channel::Back
+        | Channel::BackLate => true,
+        Channel::C2b | Channel::Check | Channel::Hook => false,
+    }
+}
+
+fn is_foreign(event: &Event, opened: &Opened) -> bool {
+    let sources = &opened.merchant.sources;
+    let from = |source| sources.iter().any(|network| network.contains(source));
+    let signed = opened.gateway.can().signs;
+    !signed && !sources.is_empty() && !event.source.is_some_and(from)
+}
+
+async fn doubt(
+    tx: &mut Tx,
+    event: &Event,
+    opened: &Opened,
+    kind: DoubtKind,
+    said: &str,
+) -> Result<(), StoreError> {
+    let from = event.source.map(|source| format!(" ({source})")).unwrap_or_default();
+    let new = NewDoubt {
+        kind,
+        about: event.id.to_string(),
+        merchant: Some(opened.merchant.id),
+        intent: None,
+        said: format!("{} callback: {said}{from}", event.channel.as_str()),
+    };
+    doubts::raise(tx, opened.tenant, &new, clock::now()).await
+}
