@@ -46,7 +46,7 @@ use crate::{
     periods::{self, Periods},
     plans::{self, Plans},
     portal::{self, Portal},
-    postgres::{Cluster, ClusterError},
+    postgres::ClusterError,
     prints::{self, Prints},
     privacy::{self, Privacy},
     reconciliations::{self, Reconciliations},
@@ -56,7 +56,7 @@ use crate::{
     seal::{MasterKeyError, Seal},
     second_factors::{self, SecondFactors},
     sessions,
-    settings::{self, Database, Settings},
+    settings::{self, Settings},
     settlements::{self, Settlements},
     subscribers::{self, Subscribers},
     subscriptions::{self, Subscriptions},
@@ -67,6 +67,8 @@ use crate::{
     vouchers::{self, Vouchers},
     webhooks::{self, Courier, Webhooks},
 };
+
+pub use crate::storage::Storage;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -133,68 +135,6 @@ pub struct App {
     vouchers: Vouchers,
     watching: Watching,
     webhooks: Webhooks,
-}
-
-/// The database of the settings, with the private cluster below it if that is what was asked for.
-#[derive(Clone, Debug)]
-pub struct Storage {
-    pub db: Db,
-    cluster: Option<Cluster>,
-    /// Another controller runs, and does what is due.
-    pub is_shared: bool,
-}
-
-impl Storage {
-    /// Starts the private cluster if there is to be one, and migrates.
-    pub async fn open(settings: &Settings) -> Result<Self, StartError> {
-        match &settings.database {
-            Database::Yours(options) => {
-                db::migrate(options).await?;
-                Ok(Self { db: Db::open(options), cluster: None, is_shared: false })
-            }
-            Database::Private(cluster) => {
-                let cluster = Cluster::open(cluster).await?;
-                let made = Self::in_cluster(&cluster).await;
-                if made.is_err() {
-                    cluster.stop().await;
-                }
-                made
-            }
-        }
-    }
-
-    /// As [`Storage::open`], or the private cluster of the controller that runs already.
-    pub async fn reach(settings: &Settings) -> Result<Self, StartError> {
-        match (Self::open(settings).await, &settings.database) {
-            (Err(StartError::Cluster(ClusterError::InUse(_))), Database::Private(cluster)) => {
-                let options = Cluster::join(cluster)?.database(DATABASE);
-                db::migrate(&options).await?;
-                Ok(Self { db: Db::open(&options), cluster: None, is_shared: true })
-            }
-            (result, _) => result,
-        }
-    }
-
-    async fn in_cluster(cluster: &Cluster) -> Result<Self, StartError> {
-        db::create(&cluster.options(), DATABASE).await?;
-        let options = cluster.options().database(DATABASE);
-        db::migrate(&options).await?;
-        let (db, cluster) = (Db::open(&options), Some(cluster.clone()));
-        Ok(Self { db, cluster, is_shared: false })
-    }
-
-    pub fn watch(&self, life: &Life) {
-        if let Some(cluster) = &self.cluster {
-            cluster.watch(life);
-        }
-    }
-
-    pub async fn close(&self) {
-        self.db.close().await;
-        if let Some(cluster) = &self.cluster {
-            cluster.stop().await;
-        }
-    }
 }
 
 impl App {
@@ -553,6 +493,5 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
     Ok(())
 }
 
-const DATABASE: &str = "kennet";
 /// What a request in flight may take when the controller is asked to stop.
 const GRACE: Duration = Duration::from_secs(10);

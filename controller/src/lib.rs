@@ -57,6 +57,7 @@ pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod settlements;
+pub mod storage;
 pub mod subscribers;
 pub mod subscriptions;
 pub mod taxes;
