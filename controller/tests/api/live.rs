@@ -27,7 +27,8 @@ impl Events {
                 let line = |key: &str| event.lines().find_map(|line| line.strip_prefix(key));
                 let found = line("event: ").zip(line("data: "));
                 let found = found.map(|(name, data)| (name.to_owned(), data.to_owned()));
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
                 if let Some((name, data)) = found {
                     return Some((name, serde_json::from_str(&data).expect("JSON")));
                 }

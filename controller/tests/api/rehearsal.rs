@@ -1,6 +1,9 @@
 //! A day of payments through a provider that misbehaves: the real controller and the real
 //! simulator, two processes, and a kill in between. At the end both books are the same.
 
+#![expect(clippy::indexing_slicing, reason = "JSON that lacks something has null there")]
+#![expect(clippy::print_stdout, reason = "it says what it did, and that it did less")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     env, fs,
@@ -260,7 +263,7 @@ async fn set_up(api: String, sim: String, mut world: World) -> Rehearsal {
         owner.post(&format!("/api/invoices/{draft}/finalise"), json!({})).await.is(200);
     }
     let http = reqwest::Client::new();
-    Rehearsal { http, api, sim, token, merchant, subscribers, world }
+    Rehearsal { world, http, api, sim, token, merchant, subscribers }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

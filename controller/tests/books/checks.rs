@@ -779,7 +779,7 @@ async fn apply(
 /// Of the first payment.
 fn refund(requested_by: &str, held: bool) -> String {
     let id = Uuid::now_v7();
-    let hold = format!(
+    let then = format!(
         "SELECT hold_refund('{id}', gen_random_uuid(), payment_id, now())
         FROM payment_refund WHERE id = '{id}';"
     );
@@ -791,7 +791,7 @@ fn refund(requested_by: &str, held: bool) -> String {
                   now() FROM payment WHERE receipt = 'RCPT1';
          {}
          COMMIT",
-        if held { hold.as_str() } else { "" }
+        if held { then.as_str() } else { "" }
     )
 }
 

@@ -43,7 +43,7 @@ struct Counted {
     data_bytes: Option<u64>,
     used_up: UsedUp,
     steps: Vec<Step>,
-    counted_from_ms: Option<u64>,
+    from_ms: Option<u64>,
 }
 
 impl Counted {
@@ -92,8 +92,8 @@ impl Counted {
         }
         let counts = data_bytes.is_some() || !steps.is_empty();
         let from = row.counted_from.filter(|_| counts).map(jiff_sqlx::Timestamp::to_jiff);
-        let counted_from_ms = from.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-        Ok(Self { data_bytes, used_up, steps, counted_from_ms })
+        let from_ms = from.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+        Ok(Self { data_bytes, used_up, steps, from_ms })
     }
 }
 
@@ -381,7 +381,7 @@ impl Wishes<'_> {
             down_kbps: kbps("down_kbps", row.down_kbps)?,
             up_kbps: kbps("up_kbps", row.up_kbps)?,
         };
-        let Counted { data_bytes, used_up, steps, counted_from_ms } = Counted::of(&row, shape)?;
+        let Counted { data_bytes, used_up, steps, from_ms } = Counted::of(&row, shape)?;
         let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
         let macs = row.macs.iter().map(|mac| mac.parse());
         Ok(Subscriber {
@@ -389,7 +389,7 @@ impl Wishes<'_> {
             data_bytes,
             used_up,
             steps,
-            counted_from_ms,
+            counted_from_ms: from_ms,
             id: Some(SubscriberId::from_uuid(id)),
             subscription: row.subscription_id.map(SubscriptionId::from_uuid),
             password: password.transpose()?,

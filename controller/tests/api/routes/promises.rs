@@ -88,4 +88,4 @@ fn schemathesis() -> Option<PathBuf> {
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance,response_headers_conformance,ignored_auth";
-const TIME: Duration = Duration::from_secs(240);
+const TIME: Duration = Duration::from_mins(4);
