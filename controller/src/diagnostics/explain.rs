@@ -254,7 +254,7 @@ fn logins(facts: &Facts) -> Found {
     let Failure { reason, nas_name, count, last_at } = last;
     let says = format!("{count} failed at {nas_name}: {reason}");
     let since = facts.last.as_ref().map(|session| session.started_at);
-    let is_newer = since.is_none_or(|since| *last_at > since);
+    let is_newer = since.is_none_or(|since| *last_at >= since);
     let verdict = match (is_newer, is_online(facts)) {
         (true, false) => Verdict::Bad,
         (true, true) => Verdict::Doubtful,

@@ -84,10 +84,12 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
     ),
     ("network", 409, &["address-taken", "mac-taken", "name-taken"]),
     ("operators", 409, &["email-taken", "no-second-factor", "oneself", "wrong-role"]),
+    ("outages", 409, &["recorded-already"]),
     (
         "payments",
         409,
         &[
+            "ended-already",
             "matched-already",
             "no-such-subscriber",
             "not-matched",

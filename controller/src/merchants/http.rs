@@ -122,6 +122,8 @@ async fn register(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "provider": "paystack", "shortcode": "kennet", "name": "Cards",
+    "environment": "sandbox", "secrets": { "secret": "sk_test_0123456789" } }))]
 struct MerchantBody {
     provider: Provider,
     /// M-Pesa: the paybill, or the store number of a till. Others: a name of your own.

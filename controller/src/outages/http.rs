@@ -65,9 +65,9 @@ struct OutageBody {
     /// None: everywhere.
     #[schema(value_type = Option<String>)]
     edge: Option<EdgeId>,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T06:00:00Z")]
     start: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T09:30:00Z")]
     end: Timestamp,
     cause: Name,
     /// Ours. Otherwise nobody gets anything, and `cause` says why.
@@ -87,9 +87,9 @@ struct OutageView {
     id: OutageId,
     #[schema(value_type = Option<String>)]
     edge: Option<EdgeId>,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T06:00:00Z")]
     start: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-03-01T09:30:00Z")]
     end: Timestamp,
     cause: Name,
     attributable: bool,

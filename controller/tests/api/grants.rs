@@ -66,9 +66,9 @@ async fn a_rate_that_was_in_force_is_neither_removed_nor_shortened() {
         .fetch_one(&world.admin)
         .await
         .unwrap();
-    // Two days ago, as if the reseller had been there then.
+    // Some days ago, as if the reseller had been there then.
     let older = "ALTER TABLE commission_rule DISABLE TRIGGER rate_guard;
-        UPDATE commission_rule SET during = daterange(lower(during) - 2, NULL);
+        UPDATE commission_rule SET during = daterange(lower(during) - 9, NULL);
         ALTER TABLE commission_rule ENABLE TRIGGER rate_guard";
     sqlx::raw_sql(older).execute(&world.admin).await.unwrap();
     for statement in [

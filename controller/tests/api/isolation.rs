@@ -42,6 +42,8 @@ async fn every_key_of_tenants_begins_with_the_tenant() {
            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
           WHERE c.connamespace = 'kennet'::regnamespace AND c.contype IN ('p', 'f')
             AND a.attname <> 'tenant_id'
+            -- By that number a callback is let in before anybody knows whose it is.
+            AND c.conname <> 'merchant_id_fkey'
             AND c.conrelid <> ALL ($1::text[]::regclass[])",
     )
     .bind(WITHOUT_TENANT)

@@ -244,40 +244,6 @@ checks! {
             (SELECT credited_cents FROM invoice))", "1 5000").await?;
         is(&books.a, &balance(&format!("ar:{SUBSCRIBER}")), "95000").await
     }
-    a_closed_month_takes_nothing: "nothing is posted before the books are closed until", |books| {
-        let closed = format!("INSERT INTO books VALUES ('{A}', now(), now() - interval '1 hour')");
-        run(&books.a, &closed).await;
-        let post_at = |ago: &str| format!("SELECT post_entry(gen_random_uuid(), 'x', 'y',
-            gen_random_uuid(), now() - interval '{ago}', ARRAY['expense:commission',
-            'revenue:internet'], ARRAY[5, -5]::bigint[])");
-        run(&books.a, &post_at("59 min")).await;
-        refused(&books.a, &post_at("2 hours"), "the books are closed until").await?;
-        refused(&books.a, &post_at("2 months"), "the books are closed until").await
-    }
-    what_is_paid_left_a_wallet: "an invoice is paid from a wallet that has less then", |books| {
-        run(&books.a, &issue(SUBSCRIBER, false)).await;
-        let sql = "INSERT INTO invoice_from_wallet
-            SELECT tenant_id, id, total_cents, now() FROM invoice";
-        refused(&books.a, sql, "were not taken out of the wallet").await
-    }
-    a_night_is_earned_once: "no moment is earned twice", |books| {
-        let night = |during: &str| format!(
-            "INSERT INTO recognition VALUES ('{A}', gen_random_uuid(), '{during}', 0)");
-        run(&books.a, &night("[2027-01-01 21:00Z, 2027-01-02 21:00Z)")).await;
-        run(&books.a, &night("[2027-01-02 21:00Z, 2027-01-03 21:00Z)")).await;
-        refused(&books.a, &night("[2027-01-02 20:59Z, 2027-01-02 21:00Z)"), "recognition_once").await
-    }
-    what_is_earned_is_in_the_books: "what is earned is in the books", |books| {
-        let sql = format!("INSERT INTO recognition VALUES
-            ('{A}', gen_random_uuid(), '[2027-01-01, 2027-01-02)', 5)");
-        refused(&books.a, &sql, "is not in the books as revenue.earn").await
-    }
-    money_is_heard_of: "billing hears of money that comes in, and of none that goes out", |books| {
-        run(&books.a, &pay("RCPT1", SUBSCRIBER, 100_000)).await;
-        run(&books.a, &post("test.debit", &[(&format!("wallet:{SUBSCRIBER}"), 10_000),
-                                            ("revenue:internet", -10_000)])).await;
-        is(&books.a, "SELECT string_agg(subscriber_id::text, ' ') FROM money_came", SUBSCRIBER).await
-    }
     periods_do_not_overlap: "no moment is billed twice", |books| {
         let subscription = subscribe(books).await;
         run(&books.a, &period(&subscription, "[2026-11-01, 2026-12-01)")).await;
@@ -422,6 +388,40 @@ checks! {
         is(&books.a, &balance("suspense:unmatched"), "5").await?;
         let sql = format!("UPDATE payment SET state = 'matched', subscriber_id = '{SUBSCRIBER}'");
         refused(&books.a, &sql, "is not in the books").await
+    }
+    a_closed_month_takes_nothing: "nothing is posted before the books are closed until", |books| {
+        let closed = format!("INSERT INTO books VALUES ('{A}', now(), now() - interval '1 hour')");
+        run(&books.a, &closed).await;
+        let post_at = |ago: &str| format!("SELECT post_entry(gen_random_uuid(), 'x', 'y',
+            gen_random_uuid(), now() - interval '{ago}', ARRAY['expense:commission',
+            'revenue:internet'], ARRAY[5, -5]::bigint[])");
+        run(&books.a, &post_at("59 min")).await;
+        refused(&books.a, &post_at("2 hours"), "the books are closed until").await?;
+        refused(&books.a, &post_at("2 months"), "the books are closed until").await
+    }
+    what_is_paid_left_a_wallet: "an invoice is paid from a wallet that has less then", |books| {
+        run(&books.a, &issue(SUBSCRIBER, false)).await;
+        let sql = "INSERT INTO invoice_from_wallet
+            SELECT tenant_id, id, total_cents, now() FROM invoice";
+        refused(&books.a, sql, "were not taken out of the wallet").await
+    }
+    a_night_is_earned_once: "no moment is earned twice", |books| {
+        let night = |during: &str| format!(
+            "INSERT INTO recognition VALUES ('{A}', gen_random_uuid(), '{during}', 0)");
+        run(&books.a, &night("[2027-01-01 21:00Z, 2027-01-02 21:00Z)")).await;
+        run(&books.a, &night("[2027-01-02 21:00Z, 2027-01-03 21:00Z)")).await;
+        refused(&books.a, &night("[2027-01-02 20:59Z, 2027-01-02 21:00Z)"), "recognition_once").await
+    }
+    what_is_earned_is_in_the_books: "what is earned is in the books", |books| {
+        let sql = format!("INSERT INTO recognition VALUES
+            ('{A}', gen_random_uuid(), '[2027-01-01, 2027-01-02)', 5)");
+        refused(&books.a, &sql, "is not in the books as revenue.earn").await
+    }
+    money_is_heard_of: "billing hears of money that comes in, and of none that goes out", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 100_000)).await;
+        run(&books.a, &post("test.debit", &[(&format!("wallet:{SUBSCRIBER}"), 10_000),
+                                            ("revenue:internet", -10_000)])).await;
+        is(&books.a, "SELECT string_agg(subscriber_id::text, ' ') FROM money_came", SUBSCRIBER).await
     }
     an_invoice_is_in_the_books: "an issued invoice is in the books, and a void one", |books| {
         let sql = issue(SUBSCRIBER, false).replace("SELECT post_entry", "SELECT NULL; --");
