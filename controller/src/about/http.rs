@@ -67,14 +67,14 @@ async fn documentation() -> Response {
 
 /// A provider's first day, request by request, as Markdown.
 #[utoipa::path(get, path = "/downloads/walkthrough.md", tag = "about",
-    responses((status = 200, body = String)))]
+    responses((status = 200, content_type = "text/markdown", body = String)))]
 async fn walkthrough() -> Response {
     markdown("attachment; filename=\"walkthrough.md\"", WALKTHROUGH)
 }
 
 /// Backups, and how to come back from one, as Markdown.
 #[utoipa::path(get, path = "/downloads/backup.md", tag = "about",
-    responses((status = 200, body = String)))]
+    responses((status = 200, content_type = "text/markdown", body = String)))]
 async fn backup() -> Response {
     markdown("attachment; filename=\"backup.md\"", BACKUP)
 }

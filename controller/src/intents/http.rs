@@ -125,6 +125,9 @@ struct FilterQuery {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "merchant": "mer_0198b2f4c0de7000a000000000000001",
+    "subscriber": "sub_0198b2f4c0de7000a000000000000001", "amount_cents": 100_000,
+    "email": "amina@example.com" }))]
 struct IntentBody {
     #[schema(value_type = String)]
     merchant: MerchantId,

@@ -81,7 +81,7 @@ struct LanguageQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SheetBody {
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 2000)]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 2000, example = json!(["KEN3T-7QW"]))]
     codes: Vec<VoucherCode>,
     /// None: `a4`.
     layout: Option<Layout>,

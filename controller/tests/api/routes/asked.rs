@@ -208,7 +208,7 @@ async fn audited(world: &World) -> BTreeMap<String, i64> {
 
 /// For each path with an id, one of that kind: of its list, or of all that are known the one that
 /// is found there.
-async fn places(owner: &Staff<'_>, all: &[Operation], known: &Known) -> Places {
+pub(crate) async fn places(owner: &Staff<'_>, all: &[Operation], known: &Known) -> Places {
     let mut places = Places::new();
     for operation in all.iter().filter(|operation| operation.is_for("staff")) {
         let Some((before, _)) = operation.path.split_once('{') else { continue };

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     access::everybody,
-    asked::{ask, fill, operations},
+    asked::{ask, fill, operations, places},
 };
 use crate::world::World;
 
@@ -22,7 +22,9 @@ async fn nobody_reads_or_changes_what_is_another_tenant_s() {
     let tenant: String = victim.text("/user/tenant");
     let victim = world.staff(&victim.text("/token"));
     prepare(&world, &victim).await;
-    let (known, places) = fill(&world, &victim, &all, 1).await;
+    let (known, _) = fill(&world, &victim, &all, 1).await;
+    amend(&world, &tenant).await;
+    let places = places(&victim, &all, &known).await;
 
     // Without an id there is nothing to ask about: whoever adds a resource makes one here.
     let needed = all.iter().filter(|operation| operation.is_for("staff"));
@@ -98,6 +100,13 @@ async fn prepare(world: &World, victim: &crate::world::Staff<'_>) {
         .expect("a session");
 }
 
+/// What only a provider or two people make, of what was made before.
+async fn amend(world: &World, tenant: &str) {
+    let tenant = uuid(tenant);
+    let made = AMENDED.replace("$1", &format!("'{tenant}'::uuid"));
+    sqlx::raw_sql(AssertSqlSafe(made)).execute(&world.admin).await.expect("rows as they may be");
+}
+
 /// The platform sees which tenants there are, and invites their first owners.
 fn is_platforms(role: &str, path: &str) -> bool {
     role == "platform" && path.starts_with("/api/tenants")
@@ -139,3 +148,18 @@ fn uuid(id: &str) -> Uuid {
 
 const SESSION: &str = "INSERT INTO session (tenant_id, edge_id, id, started_at, updated_at)
     VALUES ($1, $2, $3, now(), now())";
+
+/// Without the guards, which want the postings that belong to it.
+const AMENDED: &str = "BEGIN;
+    SET LOCAL session_replication_role = replica;
+    INSERT INTO payment_doubt (tenant_id, id, kind, about, said, created_at)
+        VALUES ($1, gen_random_uuid(), 'unreadable', 'x', 'no JSON', now());
+    INSERT INTO payment_refund (tenant_id, id, payment_id, amount_cents, kind, state, reason,
+            requested_by, created_at)
+        SELECT tenant_id, gen_random_uuid(), id, 1, 'given_back', 'failed', 'x', 'x', now()
+          FROM payment WHERE tenant_id = $1 LIMIT 1;
+    INSERT INTO reconciliation (tenant_id, id, merchant_id, day, source, ours_count, ours_cents,
+            theirs_count, theirs_cents, made_by, created_at)
+        SELECT tenant_id, gen_random_uuid(), id, '2026-01-01', 'list', 0, 0, 0, 0, 'x', now()
+          FROM merchant WHERE tenant_id = $1 LIMIT 1;
+    COMMIT";
