@@ -221,6 +221,9 @@ impl Desk {
             }
             Event::List(answer) => {
                 let readings = self.readings()?;
+                // What is left is of the same moment as what was moved.
+                let charges = self.dataplane.charges(&self.sessions.accounts())?;
+                self.sessions.charged(&charges, now_ms, decision);
                 let mut listed = self.sessions.list(&readings, now_ms);
                 for session in &mut listed {
                     session.round_trips = self.clocked.of(session.session);
