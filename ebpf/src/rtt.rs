@@ -33,15 +33,19 @@ pub struct Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,
-    Set(Sample),
+    /// One is measured from now on.
+    Set {
+        flow: u32,
+        ack: u32,
+    },
     Forget,
 }
 
 impl Sample {
-    /// A segment goes the way that this sample measures.
+    /// A segment goes the way that this sample measures, at about `now`.
     #[inline(always)]
     pub const fn sent(self, segment: &Segment, now: u64) -> Step {
-        if self.at != 0 && now.wrapping_sub(self.at) < LOST {
+        if self.at != 0 && now.saturating_sub(self.at) < LOST {
             // What comes a second time may be acknowledged for the first: such a time is none (Karn).
             let again = self.flow == segment.flow
                 && segment.length != 0
@@ -52,17 +56,16 @@ impl Sample {
             return Step::Nothing;
         }
         let ack = segment.seq.wrapping_add(segment.length);
-        Step::Set(Self { flow: segment.flow, ack, at: now })
+        Step::Set { flow: segment.flow, ack }
     }
 
-    /// A segment comes back. `Some`: the time it took.
+    /// A segment comes back: is it what is waited for?
     #[inline(always)]
-    pub const fn answered(self, segment: &Segment, now: u64) -> Option<u64> {
-        let is_answer = self.at != 0
+    pub const fn is_answered(self, segment: &Segment) -> bool {
+        self.at != 0
             && segment.has_ack
             && self.flow == segment.flow
-            && segment.ack.wrapping_sub(self.ack).cast_signed() >= 0;
-        if is_answer { Some(now.saturating_sub(self.at)) } else { None }
+            && segment.ack.wrapping_sub(self.ack).cast_signed() >= 0
     }
 }
 
@@ -138,18 +141,23 @@ mod tests {
         Segment { flow: 7, seq, ack, length, has_ack: true }
     }
 
+    #[track_caller]
+    fn measured(segment: &Segment) -> Sample {
+        match Sample::default().sent(segment, 1_000) {
+            Step::Set { flow, ack } => Sample { flow, ack, at: 1_000 },
+            other => panic!("data is measured: {other:?}"),
+        }
+    }
+
     #[test]
     fn an_acknowledgement_ends_the_measurement() {
-        let Step::Set(sample) = Sample::default().sent(&segment(100, 50, 1), 1_000) else {
-            panic!("data is measured");
-        };
-        assert_eq!(sample.answered(&segment(1, 0, 149), 2_000), None);
-        assert_eq!(sample.answered(&segment(1, 0, 150), 2_000), Some(1_000));
-        assert_eq!(sample.answered(&segment(1, 0, 9_000), 3_000), Some(2_000));
-        let other = Segment { flow: 8, ..segment(1, 0, 150) };
-        assert_eq!(sample.answered(&other, 2_000), None);
-        let without = Segment { has_ack: false, ..segment(1, 0, 150) };
-        assert_eq!(sample.answered(&without, 2_000), None);
+        let sample = measured(&segment(100, 50, 1));
+        assert!(!sample.is_answered(&segment(1, 0, 149)));
+        assert!(sample.is_answered(&segment(1, 0, 150)));
+        assert!(sample.is_answered(&segment(1, 0, 9_000)));
+        assert!(!sample.is_answered(&Segment { flow: 8, ..segment(1, 0, 150) }));
+        assert!(!sample.is_answered(&Segment { has_ack: false, ..segment(1, 0, 150) }));
+        assert!(!Sample { at: 0, ..sample }.is_answered(&segment(1, 0, 150)));
     }
 
     #[test]
@@ -161,7 +169,9 @@ mod tests {
         let other = Segment { flow: 8, ..segment(100, 50, 1) };
         assert_eq!(sample.sent(&other, 2_000), Step::Nothing);
         // What was lost is given up.
-        assert!(matches!(sample.sent(&other, 1_000 + LOST), Step::Set(_)));
+        assert!(matches!(sample.sent(&other, 1_000 + LOST), Step::Set { .. }));
+        // The clock of ticks is behind.
+        assert_eq!(sample.sent(&other, 0), Step::Nothing);
     }
 
     #[test]
@@ -171,12 +181,10 @@ mod tests {
 
     #[test]
     fn numbers_go_round() {
-        let Step::Set(sample) = Sample::default().sent(&segment(u32::MAX - 9, 20, 1), 5) else {
-            panic!("data is measured");
-        };
+        let sample = measured(&segment(u32::MAX - 9, 20, 1));
         assert_eq!(sample.ack, 10);
-        assert_eq!(sample.answered(&segment(1, 0, u32::MAX), 9), None);
-        assert_eq!(sample.answered(&segment(1, 0, 10), 9), Some(4));
+        assert!(!sample.is_answered(&segment(1, 0, u32::MAX)));
+        assert!(sample.is_answered(&segment(1, 0, 10)));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 pub mod codel;
 pub mod flow;
-mod number;
+pub(crate) mod number;
 
 pub use codel::{Codel, Decision, decide};
 pub use flow::{Flow, share, share_burst};

@@ -5,23 +5,23 @@
 
 /// All bits set if `a < b`, else none.
 #[inline(always)]
-pub(super) fn below(a: u64, b: u64) -> u64 {
+pub(crate) fn below(a: u64, b: u64) -> u64 {
     sign(a.wrapping_sub(b))
 }
 
 #[inline(always)]
-pub(super) fn max(a: u64, b: u64) -> u64 {
+pub(crate) fn max(a: u64, b: u64) -> u64 {
     a.wrapping_add(b.wrapping_sub(a) & below(a, b))
 }
 
 #[inline(always)]
-pub(super) fn min(a: u64, b: u64) -> u64 {
+pub(crate) fn min(a: u64, b: u64) -> u64 {
     b.wrapping_add(a.wrapping_sub(b) & below(a, b))
 }
 
 /// How far `a` is above `b`; zero if it is not.
 #[inline(always)]
-pub(super) fn above(a: u64, b: u64) -> u64 {
+pub(crate) fn above(a: u64, b: u64) -> u64 {
     a.wrapping_sub(b) & !below(a, b)
 }
 

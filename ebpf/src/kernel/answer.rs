@@ -5,10 +5,7 @@
 
 use aya_ebpf::helpers;
 
-use super::{
-    maps,
-    packet::{Packet, now},
-};
+use super::{maps, packet::Packet, time};
 use crate::{
     clock::Arrival,
     parse::{ACK, Frame as _, Headers, Network, Piece as _, RST, TCP, UDP},
@@ -46,7 +43,7 @@ pub fn is_ours(packet: &Packet) -> bool {
 #[inline(always)]
 fn may_answer() -> bool {
     let Some(clock) = maps::refusals() else { return false };
-    let Arrival { base, delay } = Arrival::at(now(), clock.load(), 50 * EACH);
+    let Arrival { base, delay } = Arrival::at(time::about(), clock.load(), 50 * EACH);
     if delay == 0 {
         clock.store(base + EACH);
     }

@@ -1,11 +1,6 @@
 //! What is there for devices without access: names, the portal, and what the tenant allows.
 
-use super::{
-    atomic::Word,
-    event, maps,
-    packet::{Packet, now},
-    portal,
-};
+use super::{atomic::Word, event, maps, packet::Packet, portal, time};
 use crate::{
     clock::{self, Arrival},
     layout::{Config, Device, Direction, EventKind, Plot},
@@ -116,7 +111,7 @@ pub fn stranger(
 /// A policer: two CPUs at once may let a packet too many through.
 #[inline(always)]
 fn has_left(clock: Word, cost: u64) -> bool {
-    let Arrival { base, delay } = Arrival::at(now(), clock.load(), BURST);
+    let Arrival { base, delay } = Arrival::at(time::about(), clock.load(), BURST);
     if delay == 0 {
         clock.store(base + cost);
     }
@@ -129,7 +124,7 @@ fn tell(headers: &Headers, device: Device) {
     let Some(clocks) = maps::stranger(device) else { return };
     // SAFETY: a whole map value.
     let told_at = unsafe { Word::new(&raw mut (*clocks).told_at) };
-    let (now, before) = (now(), told_at.load());
+    let (now, before) = (time::about(), told_at.load());
     if before != 0 && now.saturating_sub(before) < TELL_EVERY {
         return;
     }

@@ -1,6 +1,6 @@
 //! The state of a session, as many CPUs see it at once.
 
-use super::{atomic::Word, packet::Size};
+use super::{atomic::Word, packet::Size, time};
 use crate::{
     clock::Codel,
     layout::{Direction, Lane, Shared, State},
@@ -116,21 +116,19 @@ impl SharedState {
 
     /// Measures round-trip times with a segment that was let through.
     #[inline(always)]
-    pub fn time(self, direction: Direction, segment: &Segment, now: u64) {
+    pub fn time(self, direction: Direction, segment: &Segment) {
         let (own, other) = match direction {
             Direction::Down => (self.lane(Direction::Down), self.lane(Direction::Up)),
             Direction::Up => (self.lane(Direction::Up), self.lane(Direction::Down)),
         };
         let waiting = other.sample();
-        if waiting.at != 0
-            && let Some(took) = waiting.answered(segment, now)
-        {
+        if waiting.is_answered(segment) {
             other.set_sample(Sample::default());
-            self.count_rtt(direction, took);
+            self.count_rtt(direction, time::exactly().saturating_sub(waiting.at));
         }
-        match own.sample().sent(segment, now) {
+        match own.sample().sent(segment, time::about()) {
             Step::Nothing => {}
-            Step::Set(sample) => own.set_sample(sample),
+            Step::Set { flow, ack } => own.set_sample(Sample { flow, ack, at: time::exactly() }),
             Step::Forget => own.set_sample(Sample::default()),
         }
     }

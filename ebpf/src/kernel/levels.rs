@@ -7,6 +7,7 @@ use super::{
     event,
     lane::{SharedLane, SharedState},
     maps,
+    time::Moment,
 };
 use crate::{
     clock::{self, Arrival, Bounds, Decision},
@@ -63,16 +64,22 @@ pub fn is_first(events: Word, kind: EventKind) -> bool {
 
 /// What a clock at a rate shows an arriving packet.
 #[inline(always)]
-fn arrival(clock: Word, ns_per_byte: u64, now: u64) -> Arrival {
-    Arrival::at(now, clock.load(), Bounds::of(ns_per_byte, maps::muscle()).burst)
+fn arrival(clock: Word, ns_per_byte: u64, moment: Moment) -> Arrival {
+    Arrival::at(moment.at, clock.load(), burst(ns_per_byte, moment))
+}
+
+/// What an idle session may have saved up. At an earlier moment it is rather a little less than
+/// more than it should be.
+#[inline(always)]
+fn burst(ns_per_byte: u64, moment: Moment) -> u64 {
+    Bounds::of(ns_per_byte, maps::muscle()).burst.saturating_sub(moment.late)
 }
 
 /// Moves a clock on.
 #[inline(always)]
-fn charge(clock: Word, ns_per_byte: u64, now: u64, comer: &Comer) {
+fn charge(clock: Word, ns_per_byte: u64, moment: Moment, comer: &Comer) {
     let seen = clock.load();
-    let Arrival { base, .. } =
-        Arrival::at(now, seen, Bounds::of(ns_per_byte, maps::muscle()).burst);
+    let Arrival { base, .. } = Arrival::at(moment.at, seen, burst(ns_per_byte, moment));
     let cost = clock::cost(ns_per_byte, comer.octets, comer.segments);
     if clock.compare_exchange(seen, base + cost).is_err() {
         // Another CPU was quicker, and has brought it out of the past.
@@ -139,15 +146,33 @@ fn limit_of(account: &Account, direction: Direction, is_slow: bool) -> Limit {
     }
 }
 
+/// Whether nothing waits on any clock, so that it does not matter exactly how late it is.
+/// `None`: a number is beyond the arrays.
+#[inline(always)]
+pub fn is_calm(comer: &Comer, now: u64) -> Option<bool> {
+    let direction = if comer.is_up { Direction::Up } else { Direction::Down };
+    let state = maps::state(comer.slot)?;
+    let mut is_calm = state.lane(direction).clear_at().load() <= now;
+    if comer.account != 0 {
+        is_calm &= maps::account_state(comer.account)?.clear_at(direction).load() <= now;
+    }
+    if comer.has_site {
+        is_calm &= maps::account_state(SITE)?.clear_at(direction).load() <= now;
+        is_calm &= state.fair(direction).load() <= now;
+    }
+    Some(is_calm)
+}
+
 /// Only what stays is charged to the clocks. `None`: a number is beyond the arrays.
 #[inline(always)]
-pub fn admit(comer: &Comer, headers: &Headers, now: u64) -> Option<Leave> {
+pub fn admit(comer: &Comer, headers: &Headers, moment: Moment) -> Option<Leave> {
+    let now = moment.at;
     let direction = if comer.is_up { Direction::Up } else { Direction::Down };
     let state = maps::state(comer.slot)?;
     let lane = state.lane(direction);
     let mut worst = Worst { arrival: Arrival { base: 0, delay: 0 }, ns_per_byte: 0, priority: 0 };
     if comer.ns_per_byte != 0 {
-        let arrival = arrival(lane.clear_at(), comer.ns_per_byte, now);
+        let arrival = arrival(lane.clear_at(), comer.ns_per_byte, moment);
         worst.consider(arrival, comer.ns_per_byte, comer.priority);
     }
     let mut account_rate = 0;
@@ -156,7 +181,7 @@ pub fn admit(comer: &Comer, headers: &Headers, now: u64) -> Option<Leave> {
         let limit = limit_of(limits, direction, is_slow(comer, limits, shared, now));
         account_rate = limit.ns_per_byte;
         if account_rate != 0 {
-            let arrival = arrival(shared.clear_at(direction), account_rate, now);
+            let arrival = arrival(shared.clear_at(direction), account_rate, moment);
             worst.consider(arrival, account_rate, limit.priority);
         }
     }
@@ -166,8 +191,8 @@ pub fn admit(comer: &Comer, headers: &Headers, now: u64) -> Option<Leave> {
         let limit = limit_of(limits, direction, false);
         site_rate = limit.ns_per_byte;
         // Who keeps to its part does not wait for those who do not.
-        if site_rate != 0 && !is_fair(comer, limits, state, now) {
-            let arrival = arrival(shared.clear_at(direction), site_rate, now);
+        if site_rate != 0 && !is_fair(comer, limits, state, moment) {
+            let arrival = arrival(shared.clear_at(direction), site_rate, moment);
             worst.consider(arrival, site_rate, limit.priority);
         }
     }
@@ -189,13 +214,18 @@ pub fn admit(comer: &Comer, headers: &Headers, now: u64) -> Option<Leave> {
         }
     }
     if comer.ns_per_byte != 0 {
-        charge(lane.clear_at(), comer.ns_per_byte, now, comer);
+        charge(lane.clear_at(), comer.ns_per_byte, moment, comer);
     }
     if account_rate != 0 {
-        charge(maps::account_state(comer.account)?.clear_at(direction), account_rate, now, comer);
+        charge(
+            maps::account_state(comer.account)?.clear_at(direction),
+            account_rate,
+            moment,
+            comer,
+        );
     }
     if site_rate != 0 {
-        charge(maps::account_state(SITE)?.clear_at(direction), site_rate, now, comer);
+        charge(maps::account_state(SITE)?.clear_at(direction), site_rate, moment, comer);
     }
     Some(leave)
 }
@@ -214,7 +244,7 @@ fn is_slow(comer: &Comer, account: &Account, shared: SharedAccount, now: u64) ->
 
 /// Whether the session keeps to its part of the site, which this packet is then counted to.
 #[inline(always)]
-fn is_fair(comer: &Comer, site: &Account, state: SharedState, now: u64) -> bool {
+fn is_fair(comer: &Comer, site: &Account, state: SharedState, moment: Moment) -> bool {
     let (clock, ns_per_byte) = if comer.is_up {
         (state.fair(Direction::Up), site.fair_up)
     } else {
@@ -223,9 +253,9 @@ fn is_fair(comer: &Comer, site: &Account, state: SharedState, now: u64) -> bool 
     if ns_per_byte == 0 {
         return false;
     }
-    let is_fair = arrival(clock, ns_per_byte, now).delay == 0;
+    let is_fair = arrival(clock, ns_per_byte, moment).delay == 0;
     if is_fair {
-        charge(clock, ns_per_byte, now, comer);
+        charge(clock, ns_per_byte, moment, comer);
     }
     is_fair
 }

@@ -12,6 +12,7 @@ use crate::{
     layout::{
         Account, AccountState, Address, Config, Device, Host, STRANGERS_MAX, Session, State,
         Stranger, Visitor,
+        near::{Bucket, Place},
     },
     parse::Headers,
     rtt::mix,
@@ -24,6 +25,9 @@ static CONFIG: Array<Config> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 // Preallocated, so that a session can start when memory is short.
 #[map]
 static DEVICES: HashMap<u64, u32> = HashMap::with_max_entries(1, 0);
+
+#[map]
+static NEAR: Array<Bucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 static ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(1, 0);
@@ -81,10 +85,20 @@ static MUSCLE: u32 = 0;
 #[unsafe(no_mangle)]
 static BARE: u32 = 0;
 
+#[unsafe(no_mangle)]
+static TICK: u64 = 0;
+
 #[inline(always)]
 pub fn link() -> Link {
     // SAFETY: as in `muscle`.
     if unsafe { (&raw const BARE).read_volatile() } == 0 { Link::Ethernet } else { Link::Bare }
+}
+
+/// Between two of the kernel's ticks, in nanoseconds.
+#[inline(always)]
+pub fn tick() -> u64 {
+    // SAFETY: as in `muscle`.
+    unsafe { (&raw const TICK).read_volatile() }
 }
 
 #[inline(always)]
@@ -99,9 +113,33 @@ pub fn config() -> Option<&'static Config> {
 }
 
 #[inline(always)]
-pub fn slot_of(device: Device) -> Option<u32> {
+pub fn slot_of(config: &Config, device: Device) -> Option<u32> {
+    if config.near_bits != 0 {
+        let place = Place::of(device, config.near_bits);
+        if let Some(bucket) = NEAR.get_ptr(place.bucket) {
+            let found = place.look(read(bucket));
+            if found.slot().is_some() || found.has_room {
+                return found.slot();
+            }
+        }
+    }
     // SAFETY: the value is one aligned word, which the edge replaces as a whole.
     unsafe { DEVICES.get(device.0) }.copied()
+}
+
+/// Each entry in one piece: the edge writes beside this.
+#[inline(always)]
+fn read(bucket: *const Bucket) -> Bucket {
+    // SAFETY: a whole map value.
+    unsafe {
+        let entry: *const u64 = bucket.cast();
+        [
+            entry.read_volatile(),
+            entry.add(1).read_volatile(),
+            entry.add(2).read_volatile(),
+            entry.add(3).read_volatile(),
+        ]
+    }
 }
 
 /// Whose address that is, by what there is at all.

@@ -13,3 +13,4 @@ pub mod maps;
 pub mod packet;
 pub mod portal;
 pub mod session;
+pub mod time;

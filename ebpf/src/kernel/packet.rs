@@ -375,12 +375,6 @@ fn read(packet: &Packet, link: Link, headers: &mut Headers, is_whole: bool) -> u
     is_read.is_some().into()
 }
 
-#[inline(always)]
-pub fn now() -> u64 {
-    // SAFETY: takes nothing.
-    unsafe { helpers::generated::bpf_ktime_get_ns() }
-}
-
 /// Ethernet with two tags, IPv6 with a hop-by-hop header, TCP.
 const HEADERS_MAX: u32 = 128;
 

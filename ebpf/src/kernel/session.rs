@@ -5,8 +5,9 @@ use super::{
     lane::SharedState,
     levels::{self, Comer, is_first},
     maps,
-    packet::{Packet, Size, now},
+    packet::{Packet, Size},
     portal,
+    time::{self, Moment},
 };
 use crate::{
     clock::{Decision, Muscle},
@@ -49,7 +50,7 @@ fn judge(
     if is_up && config.flags & Config::ANTI_SPOOF != 0 && is_spoofed(config, headers, session, slot)
     {
         if is_first(state.events(), EventKind::SPOOFED) {
-            event::of_device(EventKind::SPOOFED, headers.source, headers.from, now());
+            event::of_device(EventKind::SPOOFED, headers.source, headers.from, time::about());
         }
         return Err(Reason::Spoofed);
     }
@@ -105,11 +106,8 @@ fn judge(
         ns_per_byte: limit.ns_per_byte,
         priority: limit.priority,
     };
-    // Asking takes as long as the rest.
-    let is_timed = comer.is_limited() || headers.protocol == TCP;
-    let at = if is_timed { now() } else { 0 };
     if comer.is_limited() {
-        rates(packet, headers, &comer, at)?;
+        rates(packet, headers, &comer)?;
     } else if matches!(maps::muscle(), Muscle::Htb) {
         packet.set_priority(0);
     }
@@ -124,7 +122,7 @@ fn judge(
         if before + size.octets > account.quota {
             shared.charged().add(size.octets.wrapping_neg());
             if shared.is_first(EventKind::QUOTA) {
-                event::of_session(EventKind::QUOTA, slot, session.account, now());
+                event::of_session(EventKind::QUOTA, slot, session.account, time::about());
             }
             return Err(Reason::OverQuota);
         }
@@ -135,15 +133,18 @@ fn judge(
     if headers.protocol == TCP
         && let Some(segment) = headers.segment(size.once, is_up)
     {
-        state.time(direction, &segment, at);
+        state.time(direction, &segment);
     }
     Ok(())
 }
 
 /// The clocks of the session, its account and the site.
 #[inline(never)]
-fn rates(packet: &Packet, headers: &Headers, comer: &Comer, now: u64) -> Result<(), Reason> {
-    let leave = levels::admit(comer, headers, now).ok_or(Reason::NoSlot)?;
+fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason> {
+    let tick = Moment::of_last_tick();
+    let is_calm = levels::is_calm(comer, tick.at).ok_or(Reason::NoSlot)?;
+    let moment = if is_calm { tick } else { Moment::exact() };
+    let leave = levels::admit(comer, headers, moment).ok_or(Reason::NoSlot)?;
     match leave.decision {
         Decision::Pass => {}
         Decision::Mark => {
@@ -158,7 +159,7 @@ fn rates(packet: &Packet, headers: &Headers, comer: &Comer, now: u64) -> Result<
         Muscle::Police => {}
         Muscle::Htb => packet.set_priority(leave.priority),
         Muscle::Fq => {
-            if leave.at > now {
+            if leave.at > moment.at {
                 packet.leave_at(leave.at);
             }
         }
@@ -169,7 +170,7 @@ fn rates(packet: &Packet, headers: &Headers, comer: &Comer, now: u64) -> Result<
 /// `Err`: the session's time was over before this packet.
 #[inline(always)]
 fn times(session: &Session, state: SharedState, slot: u32) -> Result<(), Reason> {
-    let now = now();
+    let now = time::about();
     if session.until != 0 && now >= session.until {
         if is_first(state.events(), EventKind::TIME) {
             event::of_session(EventKind::TIME, slot, session.account, now);
@@ -232,14 +233,14 @@ pub fn arp(config: &Config, headers: &Headers, direction: Direction) -> Reason {
     if sender.is_of_link() {
         return Reason::NotIp;
     }
-    let slot = maps::slot_of(headers.source);
+    let slot = maps::slot_of(config, headers.source);
     let is_spoofed = match (maps::owner(config.flags, sender), slot) {
         (Some(owner), slot) => slot != Some(owner),
         (None, Some(slot)) => maps::session(slot).is_some_and(|session| is_bound(session, sender)),
         (None, None) => false,
     };
     if is_spoofed {
-        event::of_device(EventKind::SPOOFED, headers.source, sender, now());
+        event::of_device(EventKind::SPOOFED, headers.source, sender, time::about());
         return Reason::Spoofed;
     }
     Reason::NotIp
@@ -250,7 +251,7 @@ pub fn arp(config: &Config, headers: &Headers, direction: Direction) -> Reason {
 pub fn find(config: &Config, headers: &Headers, direction: Direction) -> Option<u32> {
     let device = device_of(headers, direction);
     if device != Device::NONE
-        && let Some(slot) = maps::slot_of(device)
+        && let Some(slot) = maps::slot_of(config, device)
     {
         return Some(slot);
     }

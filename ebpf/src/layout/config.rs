@@ -13,7 +13,8 @@ pub struct Config {
     pub portal_v6: Address,
     /// Host byte order.
     pub portal_port: u32,
-    pub reserved: u32,
+    /// How many buckets [`NEAR`](super::NEAR) has, as a power of two; zero: it does not count.
+    pub near_bits: u32,
     /// What one device without a session may move in the garden, each way; zero: no limit.
     pub garden_ns_per_byte: u64,
     /// And of names.
@@ -23,6 +24,8 @@ pub struct Config {
 
 impl Config {
     pub const WORDS: usize = size_of::<Self>() / 8;
+    /// Which word [`Self::near_bits`] is the higher half of.
+    pub const NEAR: usize = 5;
 
     /// There are sessions of single addresses or IPv6 networks of 64 bits.
     pub const HAS_ADDRESSES: u64 = 1;
@@ -52,7 +55,7 @@ impl Config {
             pair(c, d),
             pair(e, f),
             pair(g, h),
-            pair(self.portal_port, self.reserved),
+            pair(self.portal_port, self.near_bits),
             self.garden_ns_per_byte,
             self.dns_ns_per_byte,
             i,
@@ -114,6 +117,7 @@ pub struct Host {
 
 const _: () = assert!(size_of::<Config>() == 128);
 const _: () = assert!(core::mem::offset_of!(Config, portal_port) == 40);
+const _: () = assert!(core::mem::offset_of!(Config, near_bits) == Config::NEAR * 8 + 4);
 const _: () = assert!(core::mem::offset_of!(Config, garden_ns_per_byte) == 48);
 const _: () = assert!(size_of::<Visitor>() == 20);
 const _: () = assert!(size_of::<Stranger>() == 40);

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`CONFIG`] | 0 | [`Config`] | edge |
 //! | [`DEVICES`] | [`Device`] | slot, `u32` | edge |
+//! | [`NEAR`] | [`Place`](near::Place) of a device | [`Bucket`](near::Bucket) | edge |
 //! | [`ADDRESSES`] | [`Address`], of an IPv6 network of 64 bits the first | slot, `u32` | edge |
 //! | [`PREFIXES`] | prefix of an [`Address`] | slot, `u32` | edge |
 //! | [`SESSIONS`] | slot | [`Session`] | edge |
@@ -19,7 +20,7 @@
 //! | [`VERDICTS`] | [`Reason`](crate::verdict::Reason) | packets, `u64` per CPU | programs |
 //! | [`HOST`] | 0 | [`Host`] | edge |
 //!
-//! Configuration, sessions, accounts and their states are `BPF_F_MMAPABLE`: the edge reads and
+//! Configuration, near devices, sessions, accounts and their states are `BPF_F_MMAPABLE`: the edge reads and
 //! writes them as words of 64 bits, without system calls.
 //!
 //! Account 0 is the site: everybody's.
@@ -28,6 +29,7 @@ mod account;
 mod address;
 mod config;
 mod event;
+pub mod near;
 mod session;
 mod state;
 pub mod v1;
@@ -44,6 +46,7 @@ pub const LAYOUT: u32 = 2;
 
 pub const CONFIG: &str = "CONFIG";
 pub const DEVICES: &str = "DEVICES";
+pub const NEAR: &str = "NEAR";
 pub const ADDRESSES: &str = "ADDRESSES";
 pub const PREFIXES: &str = "PREFIXES";
 pub const SESSIONS: &str = "SESSIONS";
@@ -60,9 +63,10 @@ pub const VERDICTS: &str = "VERDICTS";
 pub const HOST: &str = "HOST";
 
 /// What the programs share with their successors.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 17] = [
     CONFIG,
     DEVICES,
+    NEAR,
     ADDRESSES,
     PREFIXES,
     SESSIONS,
@@ -85,6 +89,9 @@ pub const MUSCLE: &str = "MUSCLE";
 
 /// Another: not zero where links carry IP and nothing around it.
 pub const BARE: &str = "BARE";
+
+/// Nanoseconds between two of the kernel's ticks.
+pub const TICK: &str = "TICK";
 
 /// Devices without a session share the clocks of so many.
 pub const STRANGERS_MAX: u32 = 4_096;

@@ -57,7 +57,8 @@ pub enum Network {
     Other,
 }
 
-/// What the headers say. What is not there is zero.
+/// What the headers say. What is not there is zero; but what is TCP's alone is left as it was where
+/// the packet is of another protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     pub destination: Device,
@@ -81,7 +82,7 @@ pub struct Headers {
     pub to_port: u32,
     /// Type of ICMPv6.
     pub icmp: u32,
-    /// TCP's.
+    /// TCP's: zeroes for others would cost each of them what they cost a packet of TCP.
     pub seq: u32,
     pub ack: u32,
     pub flags: u32,
@@ -196,9 +197,9 @@ impl Headers {
         match self.protocol {
             UDP => {
                 let udp = frame.piece::<4>(at)?;
-                self.forget_transport();
                 self.from_port = of_wire(udp.pair::<0>());
                 self.to_port = of_wire(udp.pair::<2>());
+                self.icmp = 0;
             }
             TCP => {
                 let tcp = frame.piece::<14>(at)?;
@@ -212,17 +213,22 @@ impl Headers {
             }
             ICMPV6 => {
                 let icmp = frame.piece::<1>(at)?;
-                self.forget_transport();
+                (self.from_port, self.to_port) = (0, 0);
                 self.icmp = icmp.byte::<0>();
             }
-            _ => self.forget_transport(),
+            _ => self.forget_ports(),
         }
         Some(())
     }
 
     #[inline(always)]
-    const fn forget_transport(&mut self) {
+    const fn forget_ports(&mut self) {
         (self.from_port, self.to_port, self.icmp) = (0, 0, 0);
+    }
+
+    #[inline(always)]
+    const fn forget_transport(&mut self) {
+        self.forget_ports();
         (self.seq, self.ack, self.flags, self.tcp_header) = (0, 0, 0, 0);
     }
 

@@ -63,7 +63,7 @@ fn bare(bytes: &[u8], is_whole: bool) -> Option<Headers> {
     over_any(|headers| headers.read_bare(bytes, is_whole))
 }
 
-/// Nothing is left of the headers that were in the same memory before.
+/// Nothing is left of the headers that were in the same memory before, but what is TCP's.
 fn over_any(read: impl Fn(&mut Headers) -> Option<()>) -> Option<Headers> {
     let address = Address([9; 4]);
     let mut before = Headers {
@@ -88,6 +88,10 @@ fn over_any(read: impl Fn(&mut Headers) -> Option<()>) -> Option<Headers> {
     let mut empty = Headers::default();
     let is_read = read(&mut empty);
     assert_eq!(read(&mut before), is_read);
+    if empty.protocol != TCP {
+        let Headers { seq, ack, flags, tcp_header, .. } = empty;
+        before = Headers { seq, ack, flags, tcp_header, ..before };
+    }
     is_read.map(|()| assert_eq!(before, empty))?;
     Some(empty)
 }

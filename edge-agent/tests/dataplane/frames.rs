@@ -7,10 +7,16 @@ use std::{
 
 use aya::{
     EbpfLoader,
-    maps::{HashMap, Map, MapData},
+    maps::{Array, HashMap, Map, MapData},
     programs::{SchedClassifier, TestRun as _, TestRunOptions},
 };
-use ebpf::{clock::Muscle, layout};
+use ebpf::{
+    clock::Muscle,
+    layout::{
+        self,
+        near::{Bucket, Place},
+    },
+};
 use edge_agent::dataplane::{Dataplane as _, Garden, bpf::Notice};
 
 use crate::world::{CLIENT, World, entry, reading, verdict};
@@ -189,7 +195,14 @@ fn multicast_to_nobody_and_slots_beyond_the_arrays_are_refused() {
     let map = Map::HashMap(MapData::from_pin(path).expect("it is pinned"));
     let mut devices: HashMap<MapData, u64, u32> = map.try_into().expect("a hash map");
     let client: shared::net::Mac = CLIENT.parse().expect("a MAC address");
-    devices.insert(layout::Device::from_mac(client.0).0, 999_999, 0).expect("room for one");
+    let device = layout::Device::from_mac(client.0);
+    devices.insert(device.0, 999_999, 0).expect("room for one");
+    // The programs look into that map where a bucket of the near one is full.
+    let path = world.settings.pins.join(format!("v{}/map-NEAR", layout::LAYOUT));
+    let map = Map::Array(MapData::from_pin(path).expect("it is pinned"));
+    let mut near: Array<MapData, Bucket> = map.try_into().expect("an array");
+    let bucket = Place::of(device, near.len().ilog2()).bucket;
+    near.set(bucket, [u64::MAX; 4], 0).expect("the bucket is there");
     assert_eq!(programs.run("up", &packet(CLIENT, true, 0, 17, &[0; 20])), DROP);
     assert_eq!(verdict(&bpf, "no_slot"), 1);
 }

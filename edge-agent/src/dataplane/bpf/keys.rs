@@ -6,14 +6,18 @@ use aya::maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key};
 use ebpf::layout::{Address, Config, Device};
 use shared::net::{Mac, Prefix};
 
+use super::near::Near;
 use crate::dataplane::{
     DataplaneError, Slot, Within,
     garden::{key, key_bits},
+    mapped::MappedMut,
 };
 
 /// The maps, and what is in them.
 pub(super) struct Keys {
     devices: HashMap<MapData, u64, u32>,
+    /// Of the process that decides.
+    near: Option<Near>,
     addresses: HashMap<MapData, [u32; 4], u32>,
     prefixes: LpmTrie<MapData, [u32; 4], u32>,
     of_slots: BTreeMap<Slot, OfSlot>,
@@ -59,7 +63,20 @@ impl Keys {
         let all = || of_slots.values().flat_map(|of: &OfSlot| &of.prefixes);
         let in_addresses = all().filter(|prefix| place(**prefix) == Place::Addresses).count();
         let in_prefixes = all().count() - in_addresses;
-        Ok(Self { devices, addresses, prefixes, of_slots, by_mac, in_addresses, in_prefixes })
+        let near = None;
+        Ok(Self { devices, near, addresses, prefixes, of_slots, by_mac, in_addresses, in_prefixes })
+    }
+
+    /// Keeps this table of devices, too.
+    pub(super) fn keep_near(&mut self, buckets: MappedMut) -> Result<(), DataplaneError> {
+        let devices = self.by_mac.iter().map(|(mac, slot)| (Device::from_mac(mac.0), *slot));
+        self.near = Some(Near::open(buckets, devices)?);
+        Ok(())
+    }
+
+    /// See [`Config::near_bits`].
+    pub(super) fn near_bits(&self) -> u32 {
+        self.near.as_ref().map_or(0, Near::bits)
     }
 
     pub(super) fn of(&self, slot: Slot) -> Option<&OfSlot> {
@@ -83,6 +100,9 @@ impl Keys {
             match self.devices.get(&device, 0) {
                 Ok(found) if found == slot.0 => {
                     let attempt = || format!("take the device of {slot:?} out");
+                    if let Some(near) = &mut self.near {
+                        near.take(Device(device))?;
+                    }
                     self.devices.remove(&device).within(attempt)?;
                     taken = true;
                 }
@@ -145,9 +165,13 @@ impl Keys {
             }
         }
         if let Some(mac) = wanted.mac.filter(|mac| had.mac != Some(*mac)) {
+            let device = Device::from_mac(mac.0);
             self.devices
-                .insert(Device::from_mac(mac.0).0, slot.0, 0)
+                .insert(device.0, slot.0, 0)
                 .within(|| format!("put the device {mac} in"))?;
+            if let Some(near) = &mut self.near {
+                near.put(device, slot)?;
+            }
         }
         for prefix in wanted.prefixes.difference(&had.prefixes) {
             match place(*prefix) {

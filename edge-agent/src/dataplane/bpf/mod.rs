@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
 use ebpf::{
     clock::{Muscle as Kind, ns_per_byte},
-    layout::{self, AccountState, Config, State},
+    layout::{self, AccountState, Config, State, near::Bucket},
     verdict::Reason,
 };
 use nix::time::{ClockId, clock_gettime};
@@ -37,6 +37,7 @@ mod events;
 mod keys;
 mod migrate;
 mod names;
+mod near;
 mod open;
 mod plots;
 mod reader;
@@ -128,11 +129,13 @@ impl Bpf {
                 "the number of slots changes only when the data plane is detached first"
             );
         }
-        let keys = Keys::open(
+        let near = mapped(layout::NEAR, size_of::<Bucket>() / size_of::<u64>())?;
+        let mut keys = Keys::open(
             programs.typed(layout::DEVICES)?,
             programs.typed(layout::ADDRESSES)?,
             programs.typed(layout::PREFIXES)?,
         )?;
+        keys.keep_near(near)?;
         let mut bpf = Self {
             settings: settings.clone(),
             pins,
@@ -153,6 +156,7 @@ impl Bpf {
         if bpf.config.load_one(CONFIG, 0)? == 0 {
             bpf.configure()?;
         }
+        bpf.keep_near()?;
         Ok(bpf)
     }
 
@@ -223,8 +227,17 @@ impl Bpf {
 
     /// Tells the programs what is for everybody.
     fn configure(&mut self) -> Result<(), DataplaneError> {
-        let words = self.garden.config(self.keys.flags()).words();
-        self.config.store(CONFIG, &words)
+        let near_bits = self.keys.near_bits();
+        let config = Config { near_bits, ..self.garden.config(self.keys.flags()) };
+        self.config.store(CONFIG, &config.words())
+    }
+
+    /// From here on the programs look for devices in the near table first.
+    fn keep_near(&mut self) -> Result<(), DataplaneError> {
+        let words = Config { near_bits: self.keys.near_bits(), ..Config::default() }.words();
+        let said = self.config.load_one(CONFIG, Config::NEAR)?;
+        let near = words.get(Config::NEAR).copied().unwrap_or_default();
+        self.config.store_one(CONFIG, Config::NEAR, said & u64::from(u32::MAX) | near)
     }
 
     /// A part of the site's rate for each of so many.

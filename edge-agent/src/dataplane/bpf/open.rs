@@ -1,6 +1,6 @@
 //! Loading and attaching, and taking over what a process before this one has left.
 
-use std::io;
+use std::{io, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -11,7 +11,10 @@ use ebpf::{
     clock::Muscle as Kind,
     layout::{self, Direction},
 };
-use nix::net::if_::{if_nameindex, if_nametoindex};
+use nix::{
+    net::if_::{if_nameindex, if_nametoindex},
+    time::{ClockId, clock_getres},
+};
 
 use crate::{
     dataplane::{
@@ -50,12 +53,15 @@ impl Programs {
         loader.btf(None);
         loader.override_global(layout::MUSCLE, &muscle, true);
         loader.override_global(layout::BARE, &bare, true);
+        let tick = tick().within(|| "learn how long a tick of the kernel is".to_owned())?;
+        loader.override_global(layout::TICK, &tick, true);
         for name in layout::MAPS {
             loader.map_pin_path(name, pins.map(name));
         }
         let slots = settings.slots;
         for (name, entries) in [
             (layout::DEVICES, slots),
+            (layout::NEAR, 1 << layout::near::bits(slots)),
             (layout::ADDRESSES, slots.saturating_mul(2)),
             (layout::PREFIXES, slots),
             (layout::SESSIONS, slots),
@@ -115,6 +121,12 @@ impl Programs {
             .within(attempt)?;
         program.try_into().within(attempt)
     }
+}
+
+/// Between two of the kernel's ticks, in nanoseconds.
+fn tick() -> io::Result<u64> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?;
+    Ok(Duration::from(tick).as_nanos().try_into().unwrap_or(u64::MAX))
 }
 
 /// The verifier stops with EAGAIN when a signal arrives in the middle of it: nothing is wrong then,
@@ -215,7 +227,7 @@ pub(super) const PROGRAMS: [(&str, Direction); 2] =
     [("up", Direction::Up), ("down", Direction::Down)];
 
 /// A signal in each of so many is a fault elsewhere.
-const LOAD_ATTEMPTS: usize = 10;
+const LOAD_ATTEMPTS: usize = 100;
 
 /// Prefixes of the tenant's list, and addresses that names had lately.
 const GARDEN_MAX: u32 = 16_384;
