@@ -14,9 +14,9 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use ebpf::{
-    kernel::{answer, garden, maps, packet::Packet, session},
+    kernel::{answer, garden, maps, packet::Packet, portal, session},
     layout::{Config, Direction},
-    parse::{Headers, Network},
+    parse::{Headers, Network, TCP},
     verdict::{Action, Reason},
 };
 
@@ -73,6 +73,12 @@ fn look(
     }
     if matches!(direction, Direction::Down) && answer::is_ours(packet) {
         return Ok(());
+    }
+    if matches!(direction, Direction::Down)
+        && headers.protocol == TCP
+        && headers.from_port == config.portal_port
+    {
+        portal::bring_back(packet, config, headers);
     }
     match session::find(config, headers, direction) {
         Some(slot) => session::pass(packet, config, headers, direction, slot),

@@ -14,19 +14,26 @@ use crate::{
 /// What the program returns for the answer; `None` where there is none.
 #[inline(always)]
 pub fn answer(packet: &Packet, headers: &Headers) -> Option<i32> {
-    if headers.destination.is_group() || headers.transport == 0 || packet.is_super() {
-        return None;
-    }
-    let made = match headers.protocol {
-        TCP => headers.flags & RST == 0 && may_answer() && reset(packet, headers),
-        UDP => may_answer() && prohibited(packet, headers),
-        _ => false,
-    };
-    if !made {
+    if make(packet, headers) == 0 {
         return None;
     }
     packet.set_fwmark(OURS);
     Some(packet.send_back())
+}
+
+/// Turns the packet into its answer; zero: there is none. A function of its own: of the stack there
+/// are 512 bytes for all that have called each other.
+#[inline(never)]
+fn make(packet: &Packet, headers: &Headers) -> u64 {
+    if headers.destination.is_group() || headers.transport == 0 || packet.is_super() {
+        return 0;
+    }
+    let is_made = match headers.protocol {
+        TCP => headers.flags & RST == 0 && may_answer() && reset(packet, headers),
+        UDP => may_answer() && prohibited(packet, headers),
+        _ => false,
+    };
+    is_made.into()
 }
 
 /// Whether this is such an answer, on its way out. The mark is taken off.

@@ -27,7 +27,6 @@ pub fn gate(packet: &Packet, config: &Config, headers: &Headers, is_up: bool) ->
                 return Reason::Garden;
             }
             if packet.is_from_this_host() {
-                portal::bring_back(packet, headers);
                 return Reason::Garden;
             }
         }

@@ -146,21 +146,18 @@ fn limit_of(account: &Account, direction: Direction, is_slow: bool) -> Limit {
     }
 }
 
-/// Whether nothing waits on any clock, so that it does not matter exactly how late it is.
-/// `None`: a number is beyond the arrays.
+/// The time by which the packet is judged: where nothing waits on any clock, it does not matter
+/// exactly how late it is. `None`: a number is beyond the arrays.
 #[inline(always)]
-pub fn is_calm(comer: &Comer, now: u64) -> Option<bool> {
+pub fn moment(comer: &Comer) -> Option<Moment> {
     let direction = if comer.is_up { Direction::Up } else { Direction::Down };
     let state = maps::state(comer.slot)?;
-    let mut is_calm = state.lane(direction).clear_at().load() <= now;
-    if comer.account != 0 {
-        is_calm &= maps::account_state(comer.account)?.clear_at(direction).load() <= now;
-    }
-    if comer.has_site {
-        is_calm &= maps::account_state(SITE)?.clear_at(direction).load() <= now;
-        is_calm &= state.fair(direction).load() <= now;
-    }
-    Some(is_calm)
+    let tick = Moment::of_last_tick();
+    // Whose account is not limited, and who has none, has a clock that stands.
+    let account = maps::account_state(comer.account)?.clear_at(direction).load();
+    let site = maps::account_state(SITE)?.clear_at(direction).load();
+    let (lane, fair) = (state.lane(direction).clear_at().load(), state.fair(direction).load());
+    Some(tick.unless_before([lane, account, site, fair]))
 }
 
 /// Only what stays is charged to the clocks. `None`: a number is beyond the arrays.

@@ -42,9 +42,15 @@ pub fn lead_there(packet: &Packet, config: &Config, headers: &Headers) -> bool {
     replace(packet, headers, portal, config.portal_port, End::To)
 }
 
-/// An answer of the portal.
-#[inline(always)]
-pub fn bring_back(packet: &Packet, headers: &Headers) {
+/// Answers of the portal, also to a page that was asked for before there was access, come from
+/// where the device wanted to go. Of all others nothing changes.
+///
+/// Called once, where little else is known of the packet: the verifier follows it from each place.
+#[inline(never)]
+pub fn bring_back(packet: &Packet, config: &Config, headers: &Headers) {
+    if !is_at(config, headers.from, headers, false) || !packet.is_from_this_host() {
+        return;
+    }
     let visitor = Visitor { address: headers.to, port: headers.to_port };
     let Some(wanted) = maps::redirected(visitor) else { return };
     // Where it fails, the device does not know the packet and drops it.

@@ -6,8 +6,7 @@ use super::{
     levels::{self, Comer, is_first},
     maps,
     packet::{Packet, Size},
-    portal,
-    time::{self, Moment},
+    time,
 };
 use crate::{
     clock::{Decision, Muscle},
@@ -68,11 +67,7 @@ fn judge(
     let mut is_free = false;
     let mut is_throttled = false;
     match Class(class) {
-        Class::ACTIVE => {
-            if !is_up {
-                leave_portal(packet, config, headers);
-            }
-        }
+        Class::ACTIVE => {}
         Class::THROTTLED => is_throttled = true,
         Class::GARDEN => {
             let reason = garden::gate(packet, config, headers, is_up);
@@ -141,9 +136,7 @@ fn judge(
 /// The clocks of the session, its account and the site.
 #[inline(never)]
 fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason> {
-    let tick = Moment::of_last_tick();
-    let is_calm = levels::is_calm(comer, tick.at).ok_or(Reason::NoSlot)?;
-    let moment = if is_calm { tick } else { Moment::exact() };
+    let moment = levels::moment(comer).ok_or(Reason::NoSlot)?;
     let leave = levels::admit(comer, headers, moment).ok_or(Reason::NoSlot)?;
     match leave.decision {
         Decision::Pass => {}
@@ -202,17 +195,6 @@ fn is_spoofed(config: &Config, headers: &Headers, session: &Session, slot: u32) 
     match maps::owner(config.flags, from) {
         Some(owner) => owner != slot,
         None => is_bound(session, from),
-    }
-}
-
-/// Answers of the portal to a page that was asked for before there was access.
-#[inline(always)]
-fn leave_portal(packet: &Packet, config: &Config, headers: &Headers) {
-    if headers.protocol == TCP
-        && portal::is_at(config, headers.from, headers, false)
-        && packet.is_from_this_host()
-    {
-        portal::bring_back(packet, headers);
     }
 }
 

@@ -7,6 +7,7 @@
 use aya_ebpf::helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
 
 use super::maps;
+use crate::clock::number::{above, below};
 
 /// A time that may have been a while ago.
 #[derive(Clone, Copy)]
@@ -22,9 +23,14 @@ impl Moment {
         Self { at: about(), late: maps::tick() }
     }
 
+    /// The exact time, if one of these is later. What is set then is computed and not chosen: the
+    /// verifier would follow either to the end of the program.
     #[inline(always)]
-    pub fn exact() -> Self {
-        Self { at: exactly(), late: 0 }
+    pub fn unless_before(self, others: [u64; 4]) -> Self {
+        let ahead = others.into_iter().fold(0, |ahead, other| ahead | above(other, self.at));
+        let late = self.late & below(ahead, 1);
+        let at = if ahead == 0 { self.at } else { exactly() };
+        Self { at, late }
     }
 }
 

@@ -37,6 +37,7 @@ pub const fn bits(slots: u32) -> u32 {
 impl Place {
     /// In a table of `1 << bits` buckets.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "of a bucket there are as few bits")]
     pub const fn of(device: Device, bits: u32) -> Self {
         // Multiplying by an odd number and folding can be undone: no two devices fall together.
         let spread = device.0.wrapping_mul(0x9e37_79b9_7f4b) & DEVICE;
@@ -69,6 +70,7 @@ impl Place {
 
 impl Found {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a slot has 20 bits")]
     pub const fn slot(self) -> Option<u32> {
         if self.one_more == 0 { None } else { Some((self.one_more - 1) as u32) }
     }

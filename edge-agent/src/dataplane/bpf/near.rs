@@ -152,15 +152,12 @@ mod tests {
             for (number, slot) in steps {
                 let device = devices[number];
                 let bucket = &mut buckets[table.place(device).bucket as usize];
-                let change = match slot {
-                    Some(slot) => {
-                        all.insert(device.0, slot);
-                        table.put(*bucket, device, Slot(slot))
-                    }
-                    None => {
-                        all.remove(&device.0);
-                        table.take(*bucket, device)
-                    }
+                let change = if let Some(slot) = slot {
+                    all.insert(device.0, slot);
+                    table.put(*bucket, device, Slot(slot))
+                } else {
+                    all.remove(&device.0);
+                    table.take(*bucket, device)
                 };
                 if let Some((index, entry)) = change {
                     bucket[index] = entry;
