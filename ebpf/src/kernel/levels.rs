@@ -10,7 +10,7 @@ use super::{
     time::Moment,
 };
 use crate::{
-    clock::{self, Arrival, Bounds, Decision},
+    clock::{self, Arrival, Bounds, Decision, number::below},
     layout::{Account, AccountState, Direction, EventKind, Limit, SITE},
     parse::Headers,
 };
@@ -130,9 +130,13 @@ struct Worst {
 impl Worst {
     #[inline(always)]
     fn consider(&mut self, arrival: Arrival, ns_per_byte: u64, priority: u32) {
-        if arrival.delay > self.arrival.delay || self.ns_per_byte == 0 {
-            *self = Self { arrival, ns_per_byte, priority };
-        }
+        // Computed and not chosen: the verifier would follow each choice to the end.
+        let takes = below(self.arrival.delay, arrival.delay) | below(self.ns_per_byte, 1);
+        let pick = |before: u64, now: u64| before ^ (before ^ now) & takes;
+        self.arrival.base = pick(self.arrival.base, arrival.base);
+        self.arrival.delay = pick(self.arrival.delay, arrival.delay);
+        self.ns_per_byte = pick(self.ns_per_byte, ns_per_byte);
+        self.priority = pick(self.priority.into(), priority.into()) as u32;
     }
 }
 
