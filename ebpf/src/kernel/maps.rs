@@ -6,7 +6,12 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 
-use super::{atomic::Word, lane::SharedState, levels::SharedAccount, packet::Link};
+use super::{
+    atomic::Word,
+    lane::SharedState,
+    levels::{Comer, SharedAccount},
+    packet::Link,
+};
 use crate::{
     clock::{Flow, Muscle},
     layout::{
@@ -74,6 +79,9 @@ static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::ALL.le
 #[map]
 static HEADERS: PerCpuArray<Headers> = PerCpuArray::with_max_entries(1, 0);
 
+#[map]
+static COMER: PerCpuArray<Comer> = PerCpuArray::with_max_entries(1, 0);
+
 /// For the edge alone.
 #[map]
 static HOST: Array<Host> = Array::with_max_entries(1, 0);
@@ -105,6 +113,13 @@ pub fn tick() -> u64 {
 pub fn muscle() -> Muscle {
     // SAFETY: a constant of this object; volatile, because LLVM knows only the value it has here.
     Muscle::from_number(unsafe { (&raw const MUSCLE).read_volatile() })
+}
+
+/// Of the packet that this CPU is at.
+#[inline(always)]
+pub fn comer() -> Option<&'static mut Comer> {
+    // SAFETY: this CPU's own memory, and this program is the only one that runs on it.
+    COMER.get_ptr_mut(0).map(|comer| unsafe { &mut *comer })
 }
 
 #[inline(always)]

@@ -126,6 +126,16 @@ impl Packet {
         Self(context.skb.skb)
     }
 
+    #[inline(always)]
+    pub const fn of(context: *mut __sk_buff) -> Self {
+        Self(context)
+    }
+
+    #[inline(always)]
+    pub const fn context(&self) -> *mut __sk_buff {
+        self.0
+    }
+
     /// All that its headers say. Those that are not in the linear part are brought there, once.
     #[inline(always)]
     pub fn headers(&self) -> Option<&'static Headers> {

@@ -1,5 +1,7 @@
 //! A packet of a session: is it allowed, does it fit, when does it leave.
 
+use aya_ebpf::bindings::__sk_buff;
+
 use super::{
     event, garden,
     lane::SharedState,
@@ -90,7 +92,8 @@ fn judge(
         (Direction::Down, true) => session.slow_down,
         (Direction::Up, true) => session.slow_up,
     };
-    let comer = Comer {
+    let comer = maps::comer().ok_or(Reason::NoSlot)?;
+    *comer = Comer {
         slot,
         account: session.account,
         is_up,
@@ -102,7 +105,12 @@ fn judge(
         priority: limit.priority,
     };
     if comer.is_limited() {
-        rates(packet, headers, &comer)?;
+        match rates(packet.context()) {
+            PASSED => {}
+            FULL => return Err(Reason::QueueFull),
+            SHED => return Err(Reason::Congested),
+            _ => return Err(Reason::NoSlot),
+        }
     } else if matches!(maps::muscle(), Muscle::Htb) {
         packet.set_priority(0);
     }
@@ -133,11 +141,20 @@ fn judge(
     Ok(())
 }
 
-/// The clocks of the session, its account and the site.
+/// The clocks of the session, its account and the site, for the packet of [`maps::headers`] and
+/// [`maps::comer`].
+///
+/// A global function in the kernel's sense, so with nothing but the context: the verifier looks at
+/// it once by itself, and not again from each place and in each state that it is called in.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason> {
-    let moment = levels::moment(comer).ok_or(Reason::NoSlot)?;
-    let leave = levels::admit(comer, headers, moment).ok_or(Reason::NoSlot)?;
+pub extern "C" fn rates(context: *mut __sk_buff) -> u32 {
+    let packet = Packet::of(context);
+    let (Some(headers), Some(comer)) = (maps::headers(), maps::comer()) else { return LOST };
+    // SAFETY: this CPU's own memory, and this program is the only one that runs on it.
+    let headers = unsafe { &*headers };
+    let Some(moment) = levels::moment(comer) else { return LOST };
+    let Some(leave) = levels::admit(comer, headers, moment) else { return LOST };
     match leave.decision {
         Decision::Pass => {}
         Decision::Mark => {
@@ -145,8 +162,8 @@ fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason
                 maps::count(Reason::Marked);
             }
         }
-        Decision::Refuse => return Err(Reason::QueueFull),
-        Decision::Shed => return Err(Reason::Congested),
+        Decision::Refuse => return FULL,
+        Decision::Shed => return SHED,
     }
     match maps::muscle() {
         Muscle::Police => {}
@@ -157,8 +174,14 @@ fn rates(packet: &Packet, headers: &Headers, comer: &Comer) -> Result<(), Reason
             }
         }
     }
-    Ok(())
+    PASSED
 }
+
+const PASSED: u32 = 0;
+const FULL: u32 = 1;
+const SHED: u32 = 2;
+/// A number is beyond the arrays.
+const LOST: u32 = 3;
 
 /// `Err`: the session's time was over before this packet.
 #[inline(always)]
