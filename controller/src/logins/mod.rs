@@ -3,11 +3,8 @@
 //! A login is one place where somebody is logged in. Its token lives for an hour and is renewed
 //! with a refresh token, which is good once: shown again, it ends the login.
 
-mod answer;
-mod cookies;
 mod credential;
 pub mod http;
-mod known;
 mod own;
 mod store;
 mod throttle;
@@ -26,13 +23,14 @@ use shared::{
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-pub(crate) use self::{
-    answer::{Answer, LoginView},
-    throttle::Throttle,
-};
+use self::store::known;
 pub use self::{
     credential::{Asked, By, Credential, KnownLogin, Lack, OWN},
     own::{Login, OwnError},
+};
+pub(crate) use self::{
+    http::answer::{Answer, LoginView},
+    throttle::Throttle,
 };
 use crate::{
     actor::Actor,
