@@ -1,6 +1,6 @@
 //! Builds each part once, and gives each router its share.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::FromRef, middleware::from_fn_with_state};
 use shared::daemon::{Chain, Life};
@@ -86,9 +86,12 @@ pub enum StartError {
     Listen { addr: SocketAddr, source: io::Error },
 }
 
-/// Everything there is one of. Cheap to clone.
+/// Everything there is one of. Cheap to clone, and to move.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     about: About,
     access_points: AccessPoints,
     api_tokens: ApiTokens,
@@ -174,7 +177,7 @@ impl App {
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
         let invitations =
             Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
             api_tokens: ApiTokens::new(db.clone(), seal.clone()),
@@ -221,80 +224,80 @@ impl App {
             look_again,
             db,
             seal,
-        })
+        })))
     }
 
-    pub const fn audit(&self) -> &Audit {
-        &self.audit
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
-    pub const fn closings(&self) -> &Closings {
-        &self.closings
+    pub fn closings(&self) -> &Closings {
+        &self.0.closings
     }
 
-    pub const fn outages(&self) -> &Outages {
-        &self.outages
+    pub fn outages(&self) -> &Outages {
+        &self.0.outages
     }
 
-    pub const fn jobs(&self) -> &Jobs {
-        &self.jobs
+    pub fn jobs(&self) -> &Jobs {
+        &self.0.jobs
     }
 
-    pub const fn operators(&self) -> &Operators {
-        &self.operators
+    pub fn operators(&self) -> &Operators {
+        &self.0.operators
     }
 
-    pub const fn plans(&self) -> &Plans {
-        &self.plans
+    pub fn plans(&self) -> &Plans {
+        &self.0.plans
     }
 
-    pub const fn subscribers(&self) -> &Subscribers {
-        &self.subscribers
+    pub fn subscribers(&self) -> &Subscribers {
+        &self.0.subscribers
     }
 
-    pub const fn subscriptions(&self) -> &Subscriptions {
-        &self.subscriptions
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.0.subscriptions
     }
 
-    pub const fn tenants(&self) -> &Tenants {
-        &self.tenants
+    pub fn tenants(&self) -> &Tenants {
+        &self.0.tenants
     }
 
-    pub const fn invoices(&self) -> &Invoices {
-        &self.invoices
+    pub fn invoices(&self) -> &Invoices {
+        &self.0.invoices
     }
 
-    pub const fn payments(&self) -> &Payments {
-        &self.payments
+    pub fn payments(&self) -> &Payments {
+        &self.0.payments
     }
 
     /// What payment providers say is applied, what is open is looked after, and what was approved
     /// is paid out, until the daemon stops.
     pub fn watch_money(&self, life: &Life) {
-        self.inbox.start(life);
-        self.intents.start(life);
-        self.payouts.start(life);
-        self.refunds.start(life);
+        self.0.inbox.start(life);
+        self.0.intents.start(life);
+        self.0.payouts.start(life);
+        self.0.refunds.start(life);
     }
 
-    pub const fn payouts(&self) -> &Payouts {
-        &self.payouts
+    pub fn payouts(&self) -> &Payouts {
+        &self.0.payouts
     }
 
-    pub const fn resellers(&self) -> &Resellers {
-        &self.resellers
+    pub fn resellers(&self) -> &Resellers {
+        &self.0.resellers
     }
 
-    pub const fn settlements(&self) -> &Settlements {
-        &self.settlements
+    pub fn settlements(&self) -> &Settlements {
+        &self.0.settlements
     }
 
-    pub const fn tickets(&self) -> &Tickets {
-        &self.tickets
+    pub fn tickets(&self) -> &Tickets {
+        &self.0.tickets
     }
 
-    pub const fn vouchers(&self) -> &Vouchers {
-        &self.vouchers
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.0.vouchers
     }
 
     /// Every route there is.
@@ -348,7 +351,7 @@ impl App {
 
     pub fn router(self) -> Router {
         let (router, _api) = Self::routes().split(about::head());
-        let identify = from_fn_with_state(self.logins.clone(), logins::http::identify);
+        let identify = from_fn_with_state(self.0.logins.clone(), logins::http::identify);
         let router = router.fallback(http::no_route).method_not_allowed_fallback(http::no_method);
         http::around(router.layer(identify).with_state(self))
     }
@@ -358,7 +361,7 @@ macro_rules! shares {
     ($($field:ident: $part:ty,)*) => {$(
         impl FromRef<App> for $part {
             fn from_ref(app: &App) -> Self {
-                app.$field.clone()
+                app.0.$field.clone()
             }
         }
     )*};
@@ -415,7 +418,7 @@ shares! {
 
 impl FromRef<App> for Desk {
     fn from_ref(app: &App) -> Self {
-        app.office.desk.clone()
+        app.0.office.desk.clone()
     }
 }
 
@@ -428,16 +431,16 @@ async fn open_office(
     match &settings.broker {
         settings::Broker::Embedded { listen } => {
             let folder = settings.data_dir.join("mqtt");
-            let secrets = Secrets::new(app.db.clone());
+            let secrets = Secrets::new(app.0.db.clone());
             let broker_settings = broker::Settings { listen: *listen, folder };
             let broker = Broker::start(life, broker_settings, secrets).await?;
-            app.office.start_with(life, &broker)?;
+            app.0.office.start_with(life, &broker)?;
             Ok(Some(broker))
         }
         settings::Broker::Yours { url, login } => {
             let login = login.clone().map(|login| (login.user, login.password));
             let target = Target { host: url.host.clone(), port: url.port, tls: url.tls, login };
-            app.office.start(life, target)?;
+            app.0.office.start(life, target)?;
             Ok(None)
         }
     }
@@ -457,10 +460,10 @@ pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
         }
     };
     storage.watch(&life);
-    life.spawn("audit chain", app.audit.clone().run());
+    life.spawn("audit chain", app.0.audit.clone().run());
     app.watch_money(&life);
-    life.spawn("webhooks", Courier::new(app.db.clone(), app.seal.clone()).run());
-    life.spawn("jobs", app.jobs.clone().run());
+    life.spawn("webhooks", Courier::new(app.0.db.clone(), app.0.seal.clone()).run());
+    life.spawn("jobs", app.0.jobs.clone().run());
     let broker = match open_office(settings, &app, &life).await {
         Ok(broker) => broker,
         Err(error) => {

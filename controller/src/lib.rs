@@ -23,6 +23,7 @@ pub mod demo;
 pub mod diagnostics;
 pub mod doubts;
 pub mod edges;
+mod errands;
 pub mod gateways;
 pub mod http;
 pub mod idempotency;

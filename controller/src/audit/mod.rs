@@ -37,6 +37,34 @@ pub async fn record(tx: &mut Tx, actor: &Actor, entry: Entry) -> Result<(), Stor
     store::insert(tx, actor, &entry, clock::now()).await
 }
 
+/// Something whose changes are recorded.
+pub trait Audited {
+    const KIND: &'static str;
+
+    fn id(&self) -> String;
+
+    /// What of it matters; no secrets.
+    fn snapshot(&self) -> Value;
+}
+
+/// As [`record`], of something as it was before and is now.
+pub async fn change<T: Audited + Sync>(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: Option<&T>,
+    after: &T,
+) -> Result<(), StoreError> {
+    let entry = Entry {
+        action,
+        object_kind: T::KIND,
+        object_id: after.id(),
+        before: before.map(T::snapshot),
+        after: Some(after.snapshot()),
+    };
+    record(tx, actor, entry).await
+}
+
 /// All of them, the platform's too: for who goes round.
 pub(crate) async fn tenants(db: &Db) -> Result<Vec<TenantId>, StoreError> {
     store::tenants(db).await

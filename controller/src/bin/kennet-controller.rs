@@ -190,7 +190,7 @@ async fn run(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> 
         Command::Migrate => Storage::reach(settings).await?.close().await,
         Command::DemoSeed(arguments) => {
             let storage = Storage::reach(settings).await?;
-            let result = Box::pin(seed(settings, &storage, arguments)).await;
+            let result = seed(settings, &storage, arguments).await;
             storage.close().await;
             result?;
         }

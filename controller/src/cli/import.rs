@@ -15,6 +15,7 @@ use super::{
     run::{self, Out},
     table::Column,
 };
+use crate::token;
 
 /// Amounts are in cents, as they are read in again.
 pub(super) fn write(items: &[Value], columns: &[Column]) -> Result<(), CliError> {
@@ -126,8 +127,7 @@ async fn one(
 /// The same row of the same file makes one thing, however often it is sent.
 fn key(path: &str, body: &Value) -> String {
     let hash = Sha256::digest(format!("{path}\n{body}").as_bytes());
-    let hex: Vec<_> = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("csv-{}", hex.concat())
+    format!("csv-{}", token::hex(hash.as_slice().split_at(16).0))
 }
 
 /// What a list of the noun prints: a file that came out goes in again.

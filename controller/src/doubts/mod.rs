@@ -34,6 +34,9 @@ choices! {
         Stuck = "stuck",
         // It could not be applied.
         Broken = "broken",
+        // Anybody could have said that money came in: it is booked when the provider's own list or
+        // statement has it.
+        Unconfirmed = "unconfirmed",
     }
 }
 
@@ -125,6 +128,18 @@ impl Doubts {
         tx.commit().await.map_err(StoreError::from)?;
         after.pop().ok_or(DoubtError::Unknown)
     }
+}
+
+/// What was doubted has turned out true.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    actor: &Actor,
+    kind: DoubtKind,
+    about: &str,
+    note: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    store::settle(tx, actor.tenant, kind, about, note, &actor.name(), now).await
 }
 
 /// The same doubt about the same thing is one.

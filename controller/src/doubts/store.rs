@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{DoubtId, IntentId, MerchantId, TenantId};
 use uuid::Uuid;
 
-use super::{Doubt, DoubtState, NewDoubt};
+use super::{Doubt, DoubtKind, DoubtState, NewDoubt};
 use crate::db::{Cell, StoreError, Tx};
 
 pub(super) async fn insert(
@@ -27,6 +27,31 @@ pub(super) async fn insert(
         new.merchant.map(|id| *id.as_uuid()),
         new.intent.map(|id| *id.as_uuid()),
         new.said,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// As [`close`], by what it is about.
+pub(super) async fn settle(
+    tx: &mut Tx,
+    tenant: TenantId,
+    kind: DoubtKind,
+    about: &str,
+    note: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE payment_doubt SET state = 'closed', note = $4, closed_by = $5, closed_at = $6
+          WHERE tenant_id = $1 AND kind = $2 AND about = $3 AND state = 'open'",
+        tenant.as_uuid(),
+        kind.as_str(),
+        about,
+        note,
+        by,
         now.to_sqlx() as _,
     )
     .execute(&mut **tx)

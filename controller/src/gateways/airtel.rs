@@ -13,11 +13,13 @@ use shared::{id::IntentId, secret::Secret};
 use uuid::Uuid;
 
 use super::{
-    About, Answer, Ask, Can, Channel, Fact, Gateway, Letter, Reply, Secrets, Submit, Unreadable,
+    About, Answer, Ask, Can, Channel, Done, Fact, Gateway, GiveBack, Letter, Reply, Returned,
+    Secrets, Submit, Unreadable,
     said::{receipt, text_at},
     signature,
     wire::{Said, Wire},
 };
+use crate::words::Receipt;
 
 #[derive(Debug)]
 pub(super) struct Airtel {
@@ -79,18 +81,46 @@ impl Airtel {
         }
     }
 
+    async fn status_of(&self, intent: IntentId) -> Option<Said> {
+        let path = format!("/standard/v1/payments/{}", intent.as_uuid().simple());
+        self.ask(Method::GET, &path, None).await
+    }
+
     async fn came_of(&self, about: About<'_>) -> Answer {
-        let path = format!("/standard/v1/payments/{}", about.intent.as_uuid().simple());
-        match self.ask(Method::GET, &path, None).await {
+        match self.status_of(about.intent).await {
             Some(said) => answered(&said, about),
             None => Answer::NoAnswer,
+        }
+    }
+
+    /// It has no id of its own, and nothing is given back twice of one transaction.
+    async fn reverse(&self, what: GiveBack<'_>) -> Submit {
+        let body = json!({ "transaction": { "airtel_money_id": what.receipt } });
+        match self.ask(Method::POST, "/standard/v2/payments/refund", Some(&body)).await {
+            Some(said) => reversed(&said),
+            None => Submit::NoAnswer,
+        }
+    }
+
+    /// What was paid is asked about by our own id; who paid on their own is no intent's.
+    async fn came_back(&self, what: GiveBack<'_>) -> Returned {
+        let Some(intent) = what.intent else { return Returned::NoAnswer };
+        match self.status_of(intent).await {
+            Some(said) => returned(&said, what.receipt),
+            None => Returned::NoAnswer,
         }
     }
 }
 
 impl Gateway for Airtel {
     fn can(&self) -> Can {
-        Can { push: true, query_by_our_id: true, ..Can::default() }
+        Can {
+            push: true,
+            query_by_our_id: true,
+            give_back: true,
+            query_give_back: true,
+            ..Can::default()
+        }
     }
 
     fn push<'a>(&'a self, ask: Ask<'a>, _now: Timestamp) -> Reply<'a, Submit> {
@@ -99,6 +129,14 @@ impl Gateway for Airtel {
 
     fn query<'a>(&'a self, about: About<'a>, _now: Timestamp) -> Reply<'a, Answer> {
         Box::pin(self.came_of(about))
+    }
+
+    fn give_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Submit> {
+        Box::pin(self.reverse(what))
+    }
+
+    fn given_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Returned> {
+        Box::pin(self.came_back(what))
     }
 
     fn read(&self, letter: &Letter<'_>) -> Result<Vec<Fact>, Unreadable> {
@@ -112,6 +150,31 @@ impl Gateway for Airtel {
         let id = text_at(&body, "/transaction/id").ok_or(Unreadable::Field("transaction.id"))?;
         let id = Uuid::try_parse(&id).map_err(|_| Unreadable::Field("transaction.id"))?;
         Ok(vec![Fact::Look { intent: Some(IntentId::from_uuid(id)), provider_ref: None }])
+    }
+}
+
+fn reversed(said: &Said) -> Submit {
+    let id = text_at(&said.body, "/data/transaction/airtel_money_id");
+    let success = said.body.pointer("/status/success").and_then(Value::as_bool);
+    match (success, id) {
+        (Some(true), Some(provider_ref)) => Submit::Accepted { provider_ref, pay_url: None },
+        (_, _) => match submitted(said, String::new()) {
+            refused @ Submit::Refused { .. } => refused,
+            Submit::Accepted { .. } | Submit::NoAnswer => Submit::NoAnswer,
+        },
+    }
+}
+
+fn returned(said: &Said, paid: &Receipt) -> Returned {
+    match text_at(&said.body, "/data/transaction/status").as_deref() {
+        Some("TR") => {
+            let id = receipt(text_at(&said.body, "/data/transaction/airtel_money_id"), "");
+            // Some of its answers name only what was reversed.
+            let provider_txn = id.unwrap_or_else(|_| paid.clone());
+            Returned::Ended(Done::Paid { provider_txn })
+        }
+        Some("TS" | "TIP" | "TA") => Returned::Pending,
+        Some(_) | None => Returned::NoAnswer,
     }
 }
 
@@ -186,6 +249,22 @@ mod tests {
         assert_eq!(of("TF", true), Answer::Failed { code: "TF".to_owned() });
         assert_eq!(of("TA", true), Answer::Pending);
         assert_eq!(of("?", true), Answer::NoAnswer);
+    }
+
+    #[test]
+    fn what_was_reversed_has_gone_back() {
+        let paid: Receipt = "MP210603.1234.L06941".parse().unwrap();
+        let said = |status: &str| {
+            let body = json!({ "data": { "transaction": { "status": status } } });
+            returned(&Said { status: StatusCode::OK, body }, &paid)
+        };
+        let provider_txn = paid.clone();
+        assert_eq!(said("TR"), Returned::Ended(Done::Paid { provider_txn }));
+        assert_eq!(said("TS"), Returned::Pending);
+        assert_eq!(said("?"), Returned::NoAnswer);
+        let refused = json!({ "status": { "success": false, "response_code": "DP00800001008" } });
+        let refused = Said { status: StatusCode::OK, body: refused };
+        assert!(matches!(reversed(&refused), Submit::Refused { again: false, .. }));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::{
-    id::{IntentId, PayoutId},
+    id::{IntentId, PayoutId, RefundId},
     secret::Secret,
 };
 use utoipa::ToSchema;
@@ -135,6 +135,8 @@ pub struct Can {
     pub pull: bool,
     pub payout: bool,
     pub give_back: bool,
+    /// Say what came of giving back to who asks.
+    pub query_give_back: bool,
     /// Its callbacks carry a signature that was checked: what they say is certain.
     pub signs: bool,
 }
@@ -221,6 +223,16 @@ pub enum Done {
     Unknown,
 }
 
+/// What a provider says of giving back when it is asked itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Returned {
+    Ended(Done),
+    Pending,
+    /// It was never asked to, for certain: it may be asked again.
+    NotAsked,
+    NoAnswer,
+}
+
 /// One thing that a callback says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -242,6 +254,13 @@ pub enum Fact {
     /// Of the subject in the address.
     PaidOut(Done),
     GivenBack(Done),
+    /// Something came of giving a payment back; the provider itself has to say what.
+    LookBack {
+        intent: Option<IntentId>,
+        receipt: Option<Receipt>,
+        /// It says that it went.
+        went: bool,
+    },
 }
 
 /// A callback as it came.
@@ -286,10 +305,13 @@ pub struct NewSend<'a> {
     pub timeout: &'a str,
 }
 
-/// Money to be given back of a receipt.
+/// Money to be given back of a receipt: all of it.
 #[derive(Clone, Copy, Debug)]
 pub struct GiveBack<'a> {
+    pub refund: RefundId,
     pub receipt: &'a Receipt,
+    /// What it was asked by, if it was asked for.
+    pub intent: Option<IntentId>,
     pub amount: Cents,
     pub result: &'a str,
     pub timeout: &'a str,
@@ -345,6 +367,11 @@ pub trait Gateway: Send + Sync + std::fmt::Debug {
     /// Gives money back.
     fn give_back<'a>(&'a self, _what: GiveBack<'a>) -> Reply<'a, Submit> {
         Box::pin(async { Submit::Refused { code: "cannot".to_owned(), again: false } })
+    }
+
+    /// What came of giving money back.
+    fn given_back<'a>(&'a self, _what: GiveBack<'a>) -> Reply<'a, Returned> {
+        Box::pin(async { Returned::NoAnswer })
     }
 }
 

@@ -7,8 +7,8 @@ use shared::{id::IntentId, secret::Secret};
 use uuid::Uuid;
 
 use super::{
-    About, Answer, Ask, Can, Channel, Collected, Fact, Gateway, Letter, Reply, Secrets, Submit,
-    Unreadable, Verdict,
+    About, Answer, Ask, Can, Channel, Collected, Done, Fact, Gateway, GiveBack, Letter, Reply,
+    Returned, Secrets, Submit, Unreadable, Verdict,
     said::{receipt, text_at},
     signature,
     wire::{Said, Wire},
@@ -61,11 +61,38 @@ impl Paystack {
             None => Answer::NoAnswer,
         }
     }
+
+    /// Nothing is given back twice of one transaction.
+    async fn refund(&self, what: GiveBack<'_>) -> Submit {
+        let body = json!({ "transaction": what.receipt, "amount": what.amount.get(),
+                           "currency": "KES", "merchant_note": what.refund });
+        let request = self.wire.request(Method::POST, "/refund").bearer_auth(self.key());
+        match self.wire.send(request.json(&body)).await {
+            Some(said) => refunded(&said),
+            None => Submit::NoAnswer,
+        }
+    }
+
+    async fn came_back(&self, what: GiveBack<'_>) -> Returned {
+        let path = format!("/refund?transaction={}", what.receipt);
+        let request = self.wire.request(Method::GET, &path).bearer_auth(self.key());
+        match self.wire.send(request).await {
+            Some(said) => returned(&said, what.amount),
+            None => Returned::NoAnswer,
+        }
+    }
 }
 
 impl Gateway for Paystack {
     fn can(&self) -> Can {
-        Can { push: true, query_by_our_id: true, signs: true, ..Can::default() }
+        Can {
+            push: true,
+            query_by_our_id: true,
+            give_back: true,
+            query_give_back: true,
+            signs: true,
+            ..Can::default()
+        }
     }
 
     fn push<'a>(&'a self, ask: Ask<'a>, _now: Timestamp) -> Reply<'a, Submit> {
@@ -74,6 +101,14 @@ impl Gateway for Paystack {
 
     fn query<'a>(&'a self, about: About<'a>, _now: Timestamp) -> Reply<'a, Answer> {
         Box::pin(self.verify(about))
+    }
+
+    fn give_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Submit> {
+        Box::pin(self.refund(what))
+    }
+
+    fn given_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Returned> {
+        Box::pin(self.came_back(what))
     }
 
     fn read(&self, letter: &Letter<'_>) -> Result<Vec<Fact>, Unreadable> {
@@ -98,6 +133,12 @@ fn event(body: &Value) -> Result<Vec<Fact>, Unreadable> {
             code: text_at(data, "/gateway_response").unwrap_or_else(|| "failed".to_owned()),
             verdict: Verdict::Failed,
         }]),
+        Some(event) if event.starts_with("refund.") => {
+            let intent = text_at(data, "/transaction_reference");
+            let intent = intent.and_then(|text| Uuid::try_parse(&text).ok());
+            let intent = intent.map(IntentId::from_uuid);
+            Ok(vec![Fact::LookBack { intent, receipt: None, went: event == "refund.processed" }])
+        }
         // Of things that this program does not ask for.
         Some(_) => Ok(Vec::new()),
         None => Err(Unreadable::Field("event")),
@@ -136,6 +177,44 @@ fn submitted(said: &Said, reference: String) -> Submit {
             Submit::Refused { code, again }
         }
         None => Submit::NoAnswer,
+    }
+}
+
+fn refunded(said: &Said) -> Submit {
+    match said.body.get("status").and_then(Value::as_bool) {
+        Some(true) => match text_at(&said.body, "/data/id") {
+            Some(provider_ref) => Submit::Accepted { provider_ref, pay_url: None },
+            None => Submit::NoAnswer,
+        },
+        // It may be that one of ours was there before: its list says so.
+        Some(false) if said.status == reqwest::StatusCode::BAD_REQUEST => Submit::NoAnswer,
+        Some(false) if said.status.is_client_error() => {
+            let code = text_at(&said.body, "/message").unwrap_or_default();
+            let again = said.status == reqwest::StatusCode::TOO_MANY_REQUESTS;
+            Submit::Refused { code, again }
+        }
+        Some(false) | None => Submit::NoAnswer,
+    }
+}
+
+/// The whole of a payment goes back, so another amount is somebody else's.
+fn returned(said: &Said, amount: Cents) -> Returned {
+    if said.body.get("status").and_then(Value::as_bool) != Some(true) {
+        return Returned::NoAnswer;
+    }
+    let Some(list) = said.body.get("data").and_then(Value::as_array) else {
+        return Returned::NoAnswer;
+    };
+    let whole = |one: &&Value| one.get("amount").and_then(Value::as_i64) == Some(amount.get());
+    let Some(one) = list.iter().rfind(whole) else { return Returned::NotAsked };
+    match one.get("status").and_then(Value::as_str) {
+        Some("processed") => match receipt(text_at(one, "/id"), "id") {
+            Ok(provider_txn) => Returned::Ended(Done::Paid { provider_txn }),
+            Err(_) => Returned::NoAnswer,
+        },
+        Some("failed") => Returned::Ended(Done::Failed { code: "failed".to_owned() }),
+        Some(_) => Returned::Pending,
+        None => Returned::NoAnswer,
     }
 }
 
@@ -202,5 +281,24 @@ mod tests {
             "id": 1, "amount": 5000, "currency": "USD" } });
         assert!(matches!(event(&body), Err(Unreadable::Field("data.currency"))));
         assert!(event(&json!({ "event": "transfer.success", "data": {} })).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_goes_back_is_asked_about() {
+        let said = |status: &str, amount: i64| {
+            let data = json!([{ "id": 77, "status": status, "amount": amount }]);
+            let body = json!({ "status": true, "data": data });
+            returned(&Said { status: reqwest::StatusCode::OK, body }, Cents::new(5000))
+        };
+        let provider_txn = "77".parse().unwrap();
+        assert_eq!(said("processed", 5000), Returned::Ended(Done::Paid { provider_txn }));
+        let failed = Done::Failed { code: "failed".to_owned() };
+        assert_eq!(said("failed", 5000), Returned::Ended(failed));
+        assert_eq!(said("needs-attention", 5000), Returned::Pending);
+        // A part of it was given back by hand.
+        assert_eq!(said("processed", 100), Returned::NotAsked);
+        let event = event(&json!({ "event": "refund.processed", "data": {
+            "transaction_reference": "0198b2f4c0de7000a000000000000001" } }));
+        assert!(matches!(event.unwrap()[..], [Fact::LookBack { intent: Some(_), went: true, .. }]));
     }
 }

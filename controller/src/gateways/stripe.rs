@@ -8,8 +8,8 @@ use shared::{id::IntentId, secret::Secret};
 use uuid::Uuid;
 
 use super::{
-    About, Answer, Ask, Can, Channel, Collected, Fact, Gateway, Letter, Reply, Secrets, Submit,
-    Unreadable, Verdict,
+    About, Answer, Ask, Can, Channel, Collected, Done, Fact, Gateway, GiveBack, Letter, Reply,
+    Returned, Secrets, Submit, Unreadable, Verdict,
     said::{receipt, text_at},
     signature,
     wire::{Said, Wire},
@@ -55,11 +55,41 @@ impl Stripe {
             None => Answer::NoAnswer,
         }
     }
+
+    /// The same key again is the same refund.
+    async fn refund(&self, what: GiveBack<'_>) -> Submit {
+        let id = what.refund.as_uuid().simple().to_string();
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("payment_intent", what.receipt.as_str())
+            .append_pair("amount", &what.amount.get().to_string())
+            .append_pair("metadata[refund]", &id)
+            .finish();
+        let request = self
+            .wire
+            .request(Method::POST, "/v1/refunds")
+            .bearer_auth(self.key())
+            .header("idempotency-key", &id)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
+        match self.wire.send(request).await {
+            Some(said) => refunded(&said),
+            None => Submit::NoAnswer,
+        }
+    }
+
+    async fn came_back(&self, what: GiveBack<'_>) -> Returned {
+        let path = format!("/v1/refunds?payment_intent={}", what.receipt);
+        let request = self.wire.request(Method::GET, &path).bearer_auth(self.key());
+        match self.wire.send(request).await {
+            Some(said) => returned(&said, what.amount),
+            None => Returned::NoAnswer,
+        }
+    }
 }
 
 impl Gateway for Stripe {
     fn can(&self) -> Can {
-        Can { push: true, signs: true, ..Can::default() }
+        Can { push: true, give_back: true, query_give_back: true, signs: true, ..Can::default() }
     }
 
     fn push<'a>(&'a self, ask: Ask<'a>, _now: Timestamp) -> Reply<'a, Submit> {
@@ -68,6 +98,14 @@ impl Gateway for Stripe {
 
     fn query<'a>(&'a self, about: About<'a>, _now: Timestamp) -> Reply<'a, Answer> {
         Box::pin(self.came_of(about))
+    }
+
+    fn give_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Submit> {
+        Box::pin(self.refund(what))
+    }
+
+    fn given_back<'a>(&'a self, what: GiveBack<'a>) -> Reply<'a, Returned> {
+        Box::pin(self.came_back(what))
     }
 
     fn read(&self, letter: &Letter<'_>) -> Result<Vec<Fact>, Unreadable> {
@@ -135,6 +173,16 @@ fn event(body: &Value) -> Result<Vec<Fact>, Unreadable> {
                 verdict: Verdict::Failed,
             }])
         }
+        "charge.refunded"
+        | "refund.created"
+        | "refund.updated"
+        | "refund.failed"
+        | "charge.refund.updated" => {
+            let receipt = receipt(text_at(object, "/payment_intent"), "payment_intent")?;
+            let status = object.get("status").and_then(Value::as_str);
+            let went = kind == "charge.refunded" || status == Some("succeeded");
+            Ok(vec![Fact::LookBack { intent: None, receipt: Some(receipt), went }])
+        }
         // Of things that this program does not ask for, or that are not decided yet.
         _ => Ok(Vec::new()),
     }
@@ -167,6 +215,34 @@ fn submitted(said: &Said) -> Submit {
             Submit::Refused { code, again }
         }
         (Some(_) | None, _) => Submit::NoAnswer,
+    }
+}
+
+fn refunded(said: &Said) -> Submit {
+    match submitted(said) {
+        // It went back before, by us or by hand: its list says which.
+        Submit::Refused { code, .. } if code == "charge_already_refunded" => Submit::NoAnswer,
+        submit @ (Submit::Accepted { .. } | Submit::Refused { .. } | Submit::NoAnswer) => submit,
+    }
+}
+
+/// The whole of a payment goes back, so another amount is somebody else's. Newest first.
+fn returned(said: &Said, amount: Cents) -> Returned {
+    let Some(list) = said.body.get("data").and_then(Value::as_array) else {
+        return Returned::NoAnswer;
+    };
+    let whole = |one: &&Value| one.get("amount").and_then(Value::as_i64) == Some(amount.get());
+    let Some(one) = list.iter().find(whole) else { return Returned::NotAsked };
+    match one.get("status").and_then(Value::as_str) {
+        Some("succeeded") => match receipt(text_at(one, "/id"), "id") {
+            Ok(provider_txn) => Returned::Ended(Done::Paid { provider_txn }),
+            Err(_) => Returned::NoAnswer,
+        },
+        Some(code @ ("failed" | "canceled")) => {
+            Returned::Ended(Done::Failed { code: code.to_owned() })
+        }
+        Some(_) => Returned::Pending,
+        None => Returned::NoAnswer,
     }
 }
 
@@ -210,6 +286,24 @@ mod tests {
         let forged = signed(&header, b"{ }", &key, at(1_492_774_577));
         assert!(matches!(forged, Err(Unreadable::Forged)));
         assert!(matches!(signed("v1=00", raw, &key, at(0)), Err(Unreadable::Unsigned)));
+    }
+
+    #[test]
+    fn a_refund_of_all_of_it_is_ours() {
+        let said = |status: &str, amount: i64| {
+            let data = json!([{ "id": "re_1", "status": status, "amount": amount }]);
+            let body = json!({ "object": "list", "data": data });
+            returned(&Said { status: reqwest::StatusCode::OK, body }, Cents::new(5000))
+        };
+        let provider_txn = "re_1".parse().unwrap();
+        assert_eq!(said("succeeded", 5000), Returned::Ended(Done::Paid { provider_txn }));
+        let failed = Done::Failed { code: "canceled".to_owned() };
+        assert_eq!(said("canceled", 5000), Returned::Ended(failed));
+        assert_eq!(said("requires_action", 5000), Returned::Pending);
+        assert_eq!(said("succeeded", 100), Returned::NotAsked);
+        let gone = json!({ "error": { "code": "charge_already_refunded" } });
+        let gone = Said { status: reqwest::StatusCode::BAD_REQUEST, body: gone };
+        assert_eq!(refunded(&gone), Submit::NoAnswer);
     }
 
     #[test]

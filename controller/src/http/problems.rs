@@ -60,6 +60,7 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
             "not-from-here",
             "not-over",
             "not-with-this-provider",
+            "number-new",
             "oneself",
             "rate-in-use",
             "refunded-already",

@@ -77,5 +77,18 @@ pub async fn claim(
     Ok(Claim::Before { object: before.object_id, once })
 }
 
+/// As [`claim`], where nothing is told only once: what was made before, if anything was.
+pub async fn before(
+    tx: &mut Tx,
+    actor: &Actor,
+    key: Option<&Key>,
+    object: Uuid,
+) -> Result<Option<Uuid>, ClaimError> {
+    match claim(tx, actor, key, object, None).await? {
+        Claim::New => Ok(None),
+        Claim::Before { object, once: _ } => Ok(Some(object)),
+    }
+}
+
 /// So long a request may be repeated.
 const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);

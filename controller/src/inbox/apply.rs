@@ -41,14 +41,20 @@ impl Inbox {
         let facts = opened.gateway.read(&letter)?;
         let at = self.intents.at(&actor, &opened);
         for fact in facts {
-            if is_foreign(event, &opened) && matches!(fact, Fact::Collected(_)) {
-                // The provider's own list says whether it is true.
-                let said = "it came from an address that is not the provider's";
-                doubt(tx, event, &opened, DoubtKind::Foreign, said).await?;
-                heard::hurry(tx, &at).await?;
-                return Ok("foreign");
+            let sender = sender(event, &opened);
+            match (&fact, sender) {
+                (Fact::Collected(_), Sender::Elsewhere) => {
+                    // The provider's own list says whether it is true.
+                    let said = "it came from an address that is not the provider's";
+                    doubt(tx, event, &opened, DoubtKind::Foreign, said).await?;
+                    heard::hurry(tx, &at).await?;
+                    return Ok("foreign");
+                }
+                (Fact::Collected(paid), Sender::Anybody) => {
+                    heard::unconfirmed(tx, &at, paid).await?;
+                }
+                (_, _) => self.believe(tx, &at, event, &fact).await?,
             }
-            self.believe(tx, &at, event, &fact).await?;
         }
         Ok("applied")
     }
@@ -96,6 +102,15 @@ impl Inbox {
                     self.refunds.heard(tx, at.actor, id, done).await?;
                 }
             }
+            Fact::LookBack { intent, receipt, went } => {
+                let (tenant, provider) = (at.actor.tenant, at.merchant.provider);
+                let receipt = receipt.as_ref();
+                if !self.refunds.look(tx, tenant, provider, *intent, receipt).await? && *went {
+                    let kind = DoubtKind::Contradiction;
+                    let said = "the provider gives a payment back, and nobody here asked for it";
+                    raise(tx, at, kind, event.id.to_string(), said.to_owned()).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -127,11 +142,37 @@ const fn needs_a_subject(channel: Channel) -> bool {
     }
 }
 
-fn is_foreign(event: &Event, opened: &Opened) -> bool {
+/// Who may have sent it.
+#[derive(Clone, Copy, Debug)]
+enum Sender {
+    /// It is signed, or it comes from where the provider is known to be.
+    Provider,
+    /// Nobody has said where the provider is: whoever knows the address.
+    Anybody,
+    Elsewhere,
+}
+
+fn sender(event: &Event, opened: &Opened) -> Sender {
     let sources = &opened.merchant.sources;
-    let from = |source| sources.iter().any(|network| network.contains(source));
-    let signed = opened.gateway.can().signs;
-    !signed && !sources.is_empty() && !event.source.is_some_and(from)
+    let within = |source| sources.iter().any(|network| network.contains(source));
+    if opened.gateway.can().signs || event.source.is_some_and(within) {
+        Sender::Provider
+    } else if sources.is_empty() {
+        Sender::Anybody
+    } else {
+        Sender::Elsewhere
+    }
+}
+
+async fn raise(
+    tx: &mut Tx,
+    at: &At<'_>,
+    kind: DoubtKind,
+    about: String,
+    said: String,
+) -> Result<(), StoreError> {
+    let new = NewDoubt { kind, about, merchant: Some(at.merchant.id), intent: None, said };
+    doubts::raise(tx, at.actor.tenant, &new, at.now).await
 }
 
 async fn doubt(

@@ -79,6 +79,10 @@ pub(crate) async fn collected(
         payer: paid.payer.as_deref(),
     };
     let received = payments::receive(tx, at.actor, &incoming, at.now).await?;
+    if received.fresh {
+        let (kind, about) = (DoubtKind::Unconfirmed, paid.receipt.as_str());
+        doubts::settle(tx, at.actor, kind, about, "the provider has it", at.now).await?;
+    }
     if let Some(intent) = open {
         store::settle(tx, at.tenant(), intent.id, IntentState::Succeeded, Some("0"), None).await?;
         if intent.amount != paid.amount {
@@ -93,6 +97,26 @@ pub(crate) async fn collected(
         }
     }
     Ok(received)
+}
+
+/// Somebody whose address is not known to be the provider's says that money has come in. It is
+/// booked when the provider's own list has it, or a statement, or a prompt that was paid with it.
+pub(crate) async fn unconfirmed(
+    tx: &mut Tx,
+    at: &At<'_>,
+    paid: &Collected,
+) -> Result<(), StoreError> {
+    let receipts = [paid.receipt.to_string()];
+    if !payments::known(tx, at.tenant(), at.merchant.provider, &receipts).await?.is_empty() {
+        return Ok(());
+    }
+    let said = format!(
+        "somebody says that {} cents came in with the receipt {}; the provider's list is waited for",
+        paid.amount.get(),
+        paid.receipt
+    );
+    at.doubt(tx, DoubtKind::Unconfirmed, paid.receipt.as_str(), None, said).await?;
+    hurry(tx, at).await
 }
 
 /// An unsigned callback says that money has come in. The provider is asked at once.

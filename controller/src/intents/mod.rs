@@ -23,12 +23,12 @@ pub use self::reference::{Reference, Typed};
 pub(crate) use self::watch::PROGRAM;
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{Cents, TooMuch},
     clock,
     db::{Db, StoreError, Tx},
     gateways::{Ask, Channel, Pace, Submit},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     merchants::{self, MerchantError, Merchants, Opened},
     payments::{PaymentError, Provider},
     seal::Seal,
@@ -75,7 +75,13 @@ pub struct Intent {
     pub created_at: Timestamp,
 }
 
-impl Intent {
+impl Audited for Intent {
+    const KIND: &'static str = "intent";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "subscriber": self.subscriber, "merchant": self.merchant, "state": self.state,
@@ -187,9 +193,7 @@ impl Intents {
         check(&opened, &new)?;
         let mut tx = self.db.staff(actor).await?;
         let id = IntentId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, IntentId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
@@ -218,7 +222,7 @@ impl Intents {
         };
         let mark = merchants::mark(&self.seal, actor.tenant, *id.as_uuid());
         store::insert(&mut tx, actor, &intent, &token::hash(&mark)).await?;
-        record(&mut tx, actor, "intent.create", None, &intent).await?;
+        audit::change(&mut tx, actor, "intent.create", None, &intent).await?;
         tx.commit().await.map_err(StoreError::from)?;
         let value = self.push(&opened, &intent).await?;
         Ok(Made { value, replayed: false })
@@ -351,23 +355,6 @@ fn check(opened: &Opened, new: &NewIntent) -> Result<(), IntentError> {
 
 async fn find(tx: &mut Tx, tenant: TenantId, id: IntentId) -> Result<Intent, IntentError> {
     store::find(tx, tenant, id).await?.ok_or(IntentError::Unknown)
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Intent>,
-    after: &Intent,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "intent",
-        object_id: after.id.to_string(),
-        before: before.map(Intent::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }
 
 /// What M-Pesa moves at once, in cents.

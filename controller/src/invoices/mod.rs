@@ -1,7 +1,6 @@
 //! Invoices: what a subscriber owes. A draft may go; what was issued has a number without gaps and
 //! stays as it is. It is corrected by a credit note, or voided while nothing is paid.
 
-mod bulk;
 pub mod http;
 mod store;
 
@@ -12,11 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{self, Cents, Split, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
     taxes, tenants,
     words::{Name, choices},
@@ -67,7 +66,13 @@ pub struct Invoice {
     pub created_at: Timestamp,
 }
 
-impl Invoice {
+impl Audited for Invoice {
+    const KIND: &'static str = "invoice";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "subscriber": self.subscriber, "state": self.state, "number": self.number,
@@ -76,7 +81,9 @@ impl Invoice {
             "credited_cents": self.credited.get(),
         })
     }
+}
 
+impl Invoice {
     /// What is still to be paid.
     pub fn open(&self) -> Result<Cents, TooMuch> {
         match self.state {
@@ -213,9 +220,7 @@ impl Invoices {
     ) -> Result<Made<Invoice>, InvoiceError> {
         let mut tx = self.db.staff(actor).await?;
         let id = InvoiceId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, InvoiceId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
@@ -234,7 +239,7 @@ impl Invoices {
         }
         store::insert(&mut tx, actor.tenant, id, new.subscriber, &lines, now).await?;
         let value = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "invoice.create", None, &value).await?;
+        audit::change(&mut tx, actor, "invoice.create", None, &value).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value, replayed: false })
     }
@@ -291,7 +296,7 @@ impl Invoices {
         // The number comes last: whoever else issues waits for it.
         store::finalise(&mut tx, actor.tenant, id, due_on, now).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "invoice.finalise", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "invoice.finalise", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -308,7 +313,7 @@ impl Invoices {
         post(&mut tx, Event::InvoiceVoided(id), clock::now(), back).await?;
         store::void(&mut tx, actor.tenant, id).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "invoice.void", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "invoice.void", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -324,9 +329,7 @@ impl Invoices {
     ) -> Result<Made<CreditNote>, InvoiceError> {
         let mut tx = self.db.staff(actor).await?;
         let id = CreditNoteId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let notes = store::credit_notes(&mut tx, actor.tenant, invoice).await?;
             let before = notes.into_iter().find(|note| *note.id.as_uuid() == object);
             let value = before.ok_or(InvoiceError::Unknown)?;
@@ -360,7 +363,7 @@ impl Invoices {
     }
 }
 
-pub(crate) use self::bulk::{Bill, BillLine, issue_all};
+pub(crate) use self::store::bulk::{Bill, BillLine, issue_all};
 
 /// An invoice that a payment may pay.
 #[derive(Clone, Copy, Debug)]
@@ -430,23 +433,6 @@ async fn post(
         ledger::post(tx, &Entry { event, at, lines }).await?;
     }
     Ok(())
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Invoice>,
-    after: &Invoice,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "invoice",
-        object_id: after.id.to_string(),
-        before: before.map(Invoice::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }
 
 /// Until when it is to be paid, if nobody says otherwise.

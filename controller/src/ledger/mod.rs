@@ -23,8 +23,6 @@ use crate::{
 pub enum Account {
     /// What the shops hold, in cash and in vouchers that they were given to sell.
     Till,
-    /// Where the provider pays out from.
-    Paybill,
     /// Invoices that are not paid.
     Receivable(SubscriberId),
     Wallet(SubscriberId),
@@ -52,7 +50,6 @@ impl Account {
     fn code(self) -> String {
         match self {
             Self::Till => "cash:till".to_owned(),
-            Self::Paybill => "cash:paybill".to_owned(),
             Self::Receivable(id) => format!("ar:{}", id.as_uuid()),
             Self::Wallet(id) => format!("wallet:{}", id.as_uuid()),
             Self::Agent(id) => format!("agent:{}", id.as_uuid()),
@@ -81,8 +78,6 @@ pub enum Event {
     VouchersSold(Uuid),
     FloatPaidIn(Uuid),
     PayoutHeld(PayoutId),
-    /// Paid or failed, never both.
-    PayoutResolved(PayoutId),
     /// What was sold for a time is earned up to another moment.
     RevenueEarned(Uuid),
     OutageCredited(Uuid),
@@ -100,7 +95,6 @@ impl Event {
             Self::VouchersSold(id) => ("voucher.sale", "voucher_sale", id),
             Self::FloatPaidIn(id) => ("float.in", "float", id),
             Self::PayoutHeld(id) => ("payout.hold", "payout", *id.as_uuid()),
-            Self::PayoutResolved(id) => ("payout.resolve", "payout", *id.as_uuid()),
             Self::RevenueEarned(id) => ("revenue.earn", "recognition", id),
             Self::VoucherBroken(id) => ("voucher.breakage", "voucher", *id.as_uuid()),
             Self::OutageCredited(id) => ("outage.credit", "outage_credit", id),

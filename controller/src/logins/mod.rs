@@ -3,11 +3,8 @@
 //! A login is one place where somebody is logged in. Its token lives for an hour and is renewed
 //! with a refresh token, which is good once: shown again, it ends the login.
 
-mod answer;
-mod cookies;
 mod credential;
 pub mod http;
-mod known;
 mod own;
 mod store;
 mod throttle;
@@ -15,6 +12,7 @@ mod throttle;
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,15 +22,17 @@ use shared::{
     secret::Secret,
 };
 use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use self::{
-    answer::{Answer, LoginView},
-    throttle::Throttle,
-};
+use self::store::known;
 pub use self::{
     credential::{Asked, By, Credential, KnownLogin, Lack, OWN},
     own::{Login, OwnError},
+};
+pub(crate) use self::{
+    http::answer::{Answer, LoginView},
+    throttle::Throttle,
 };
 use crate::{
     actor::Actor,
@@ -171,6 +171,15 @@ impl Logins {
     }
 
     pub async fn login(&self, attempt: Attempt, origin: Origin) -> Result<LoggedIn, LoginError> {
+        let began = Instant::now();
+        let done = self.try_login(attempt, origin).await;
+        if matches!(done, Err(LoginError::Refused)) {
+            tokio::time::sleep_until(answer_at(began, Instant::now())).await;
+        }
+        done
+    }
+
+    async fn try_login(&self, attempt: Attempt, origin: Origin) -> Result<LoggedIn, LoginError> {
         let now = clock::now();
         self.admit(origin.ip, now)?;
         let login =
@@ -432,6 +441,15 @@ fn actor_of(login: &known::Known, origin: Origin) -> Actor {
     Actor::staff(login.tenant, login.operator.role, login.operator.id, None, origin)
 }
 
+/// When a refusal is told: at the end of a slice of time, whatever the work was. An imported hash
+/// takes longer than ours, and of somebody unknown no failure is written down.
+fn answer_at(began: Instant, now: Instant) -> Instant {
+    let slices = now.duration_since(began).as_nanos() / SLICE.as_nanos() + 1;
+    began + SLICE * u32::try_from(slices).unwrap_or(u32::MAX)
+}
+
+/// Longer than a password takes to be checked on a slow machine.
+const SLICE: Duration = Duration::from_millis(500);
 /// Short, because it goes over the wire all the time.
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// A login that nobody uses for so long is over.
@@ -441,3 +459,18 @@ const LOGIN_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Wrong passwords or codes in a row until a login is locked.
 const FAILURES_MAX: i32 = 10;
 const LOCK: SignedDuration = SignedDuration::from_mins(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_takes_whole_slices() {
+        let began = Instant::now();
+        let told = |millis| answer_at(began, began + Duration::from_millis(millis)) - began;
+        for millis in [0, 20, 300, 499] {
+            assert_eq!(told(millis), SLICE, "{millis}");
+        }
+        assert_eq!(told(501), SLICE * 2);
+    }
+}

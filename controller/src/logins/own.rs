@@ -91,6 +91,23 @@ impl Logins {
         present: &Secret,
         new: &Passphrase,
     ) -> Result<(), OwnError> {
+        let operator = self.demand_password(actor, present).await?;
+        let hash = self.hasher.hash(new.secret()).await.map_err(LoginError::from)?;
+        let mut tx = self.db.staff(actor).await?;
+        operators::set_password(&mut tx, actor.tenant, operator, &hash).await?;
+        end_all(&mut tx, actor.tenant, operator, Some(login)).await?;
+        record(&mut tx, actor, operator, "operator.change-password", None).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// Does who is logged in know the password? A wrong one is counted, as at a login. Says who it
+    /// is.
+    pub(crate) async fn demand_password(
+        &self,
+        actor: &Actor,
+        present: &Secret,
+    ) -> Result<OperatorId, OwnError> {
         let now = clock::now();
         let operator = actor.operator.ok_or(OwnError::Nobody)?;
         if let Some(ip) = actor.ip {
@@ -108,20 +125,13 @@ impl Logins {
             fail(tx, actor.tenant, operator, now).await?;
             return Err(OwnError::WrongPassword);
         }
-        tx.rollback().await.map_err(StoreError::from)?;
         if locked {
             return Err(OwnError::WrongPassword);
         }
-        let hash = self.hasher.hash(new.secret()).await.map_err(LoginError::from)?;
-        let mut tx = self.db.staff(actor).await?;
-        operators::set_password(&mut tx, actor.tenant, operator, &hash).await?;
-        end_all(&mut tx, actor.tenant, operator, Some(login)).await?;
-        record(&mut tx, actor, operator, "operator.change-password", None).await?;
-        tx.commit().await.map_err(StoreError::from)?;
         if let Some(ip) = actor.ip {
             self.throttle().succeeded(ip);
         }
-        Ok(())
+        Ok(operator)
     }
 
     /// Shows the second factor again, for what is dangerous.

@@ -32,10 +32,10 @@ where
 {
     Guarded::default()
         .route(Need::One(Role::READERS), routes!(list))
-        .route(Need::One(Role::SALES), routes!(create))
+        .dangerous(Need::One(Role::SALES), routes!(create))
         .route(Need::One(Role::READERS), routes!(show))
-        .route(Need::One(Role::SALES), routes!(update))
-        .route(Need::One(Role::SALES), routes!(addresses))
+        .dangerous(Need::One(Role::SALES), routes!(update))
+        .dangerous(Need::One(Role::SALES), routes!(addresses))
         .route(Need::One(Role::SALES), routes!(register))
 }
 

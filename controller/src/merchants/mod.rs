@@ -20,13 +20,14 @@ use uuid::Uuid;
 pub use self::store::Due;
 use crate::{
     actor::Actor,
-    audit, clock,
+    audit::{self, Audited},
+    clock,
     db::{Db, StoreError, Tx},
     gateways::{
         self, AskError, Channel, Environment, Gateway, Hosts, Identity, OpenError, Register,
         Secrets,
     },
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     payments::Provider,
     seal::{self, Place, Seal},
     token,
@@ -50,7 +51,13 @@ pub struct Merchant {
     pub created_at: Timestamp,
 }
 
-impl Merchant {
+impl Audited for Merchant {
+    const KIND: &'static str = "merchant";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "provider": self.provider, "shortcode": self.shortcode, "till": self.till,
@@ -58,7 +65,9 @@ impl Merchant {
             "disabled": self.disabled,
         })
     }
+}
 
+impl Merchant {
     fn identity(&self) -> Identity {
         Identity {
             provider: self.provider,
@@ -187,9 +196,7 @@ impl Merchants {
         }
         let mut tx = self.db.staff(actor).await?;
         let id = MerchantId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, MerchantId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
@@ -214,7 +221,7 @@ impl Merchants {
         let sealed = store::Sealed { secrets, token: sealed };
         store::insert_account(&mut tx, &merchant, &token::hash(token.expose())).await?;
         store::insert(&mut tx, actor.tenant, &merchant, &sealed, pull_at).await?;
-        record(&mut tx, actor, "merchant.create", None, &merchant).await?;
+        audit::change(&mut tx, actor, "merchant.create", None, &merchant).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value: merchant, replayed: false })
     }
@@ -244,7 +251,7 @@ impl Merchants {
             let secrets = self.seal_secrets(actor.tenant, id, &secrets)?;
             store::set_secrets(&mut tx, actor.tenant, id, &secrets).await?;
         }
-        record(&mut tx, actor, "merchant.update", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "merchant.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -269,7 +276,7 @@ impl Merchants {
         let tell = Register { confirmation: &at.confirmation, validation: &at.validation };
         opened.gateway.register(tell).await?;
         let mut tx = self.db.staff(actor).await?;
-        record(&mut tx, actor, "merchant.register", None, &opened.merchant).await?;
+        audit::change(&mut tx, actor, "merchant.register", None, &opened.merchant).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(at)
     }
@@ -414,21 +421,4 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: MerchantId) -> Result<Merchant,
 
 const fn place(tenant: TenantId, id: MerchantId, column: &'static str) -> Place {
     Place { tenant, table: "merchant", row: *id.as_uuid(), column }
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Merchant>,
-    after: &Merchant,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "merchant",
-        object_id: after.id.to_string(),
-        before: before.map(Merchant::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }

@@ -15,11 +15,11 @@ use uuid::Uuid;
 pub(crate) use self::receive::{Incoming, Received, amounts, known, of_day, receive};
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{Cents, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     invoices,
     ledger::{self, Account, Entry, Event},
     words::{Receipt, Shortcode, choices},
@@ -65,7 +65,13 @@ pub struct Payment {
     pub created_at: Timestamp,
 }
 
-impl Payment {
+impl Audited for Payment {
+    const KIND: &'static str = "payment";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "provider": self.provider, "receipt": self.receipt, "subscriber": self.subscriber,
@@ -206,9 +212,7 @@ impl Payments {
     ) -> Result<Made<Payment>, PaymentError> {
         let mut tx = self.db.staff(actor).await?;
         let id = PaymentId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, PaymentId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
@@ -254,7 +258,7 @@ impl Payments {
             allocate(&mut tx, actor.tenant, id, subscriber, new.amount, &open, now).await?;
         }
         let value = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payment.record", None, &value).await?;
+        audit::change(&mut tx, actor, "payment.record", None, &value).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value, replayed: false })
     }
@@ -273,7 +277,7 @@ impl Payments {
         }
         match_to(&mut tx, actor.tenant, &before, subscriber, clock::now()).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payment.assign", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "payment.assign", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -309,7 +313,7 @@ impl Payments {
         }
         allocate(&mut tx, actor.tenant, id, subscriber, left, &open, clock::now()).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payment.allocate", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "payment.allocate", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -386,23 +390,6 @@ async fn allocate(
         left = left.minus(cents)?;
     }
     Ok(())
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Payment>,
-    after: &Payment,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "payment",
-        object_id: after.id.to_string(),
-        before: before.map(Payment::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }
 
 /// What the tenant's own receipts for cash begin with.

@@ -10,12 +10,13 @@ use shared::id::{MerchantId, PayoutId, PayoutKind, ResellerId};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{End, NewPayout, Payout, PayoutError, PayoutState, Payouts};
+use super::{End, NewPayout, Payout, PayoutError, PayoutState, Payouts, policy::PayoutPolicy};
 use crate::{
     actor::Actor,
     billing::Cents,
     http::{
-        Body, Create, Created, FieldError, Guarded, Need, Page, PageQuery, Path, Problem, Query,
+        Body, Create, Created, FieldError, Guarded, IfMatch, Need, Page, PageQuery, Path, Problem,
+        Query, Versioned,
     },
     operators::Role,
     words::{Msisdn, Receipt},
@@ -30,9 +31,11 @@ where
         .route(Need::One(Role::BOOKKEEPERS), routes!(list))
         .route(Need::One(Role::SALES), routes!(request))
         .route(Need::One(Role::BOOKKEEPERS), routes!(show))
-        .route(Need::One(Role::SALES), routes!(approve))
-        .route(Need::One(Role::SALES), routes!(paid))
+        .dangerous(Need::One(Role::SALES), routes!(approve))
+        .dangerous(Need::One(Role::SALES), routes!(paid))
         .route(Need::One(Role::SALES), routes!(failed))
+        .route(Need::One(Role::BOOKKEEPERS), routes!(policy))
+        .dangerous(Need::One(Role::SALES), routes!(set_policy))
 }
 
 /// Lists payouts.
@@ -116,6 +119,48 @@ async fn failed(
     Ok(Json(payouts.resolve(&actor, id, End::Failed).await?.into()))
 }
 
+/// Shows how long payouts to a new number wait.
+#[utoipa::path(get, path = "/api/finance/payout-policy", tag = "finance",
+    responses((status = 200, body = PayoutPolicyBody)))]
+async fn policy(
+    State(payouts): State<Payouts>,
+    actor: Actor,
+) -> Result<Versioned<PayoutPolicyBody>, Problem> {
+    Ok(payouts.policy(&actor).await?.into())
+}
+
+/// Says how long payouts wait that go to a number at which the reseller was never paid.
+#[utoipa::path(put, path = "/api/finance/payout-policy", tag = "finance",
+    request_body = PayoutPolicyBody,
+    responses((status = 200, body = PayoutPolicyBody), (status = 412, body = Problem)))]
+async fn set_policy(
+    State(payouts): State<Payouts>,
+    actor: Actor,
+    IfMatch(version): IfMatch,
+    Body(PayoutPolicyBody { new_number_hours }): Body<PayoutPolicyBody>,
+) -> Result<Versioned<PayoutPolicyBody>, Problem> {
+    if new_number_hours > HOURS_MAX {
+        let error = FieldError::new("new_number_hours", format!("expected 0 to {HOURS_MAX}"));
+        return Err(Problem::invalid(vec![error]));
+    }
+    Ok(payouts.set_policy(&actor, version, new_number_hours).await?.into())
+}
+
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PayoutPolicyBody {
+    /// Hours; 0: they do not wait.
+    #[schema(maximum = 720, example = 72)]
+    new_number_hours: u16,
+}
+
+impl From<PayoutPolicy> for Versioned<PayoutPolicyBody> {
+    fn from(policy: PayoutPolicy) -> Self {
+        let PayoutPolicy { new_number_hours, version } = policy;
+        Self { version, view: PayoutPolicyBody { new_number_hours } }
+    }
+}
+
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PayoutBody {
@@ -152,6 +197,9 @@ struct PayoutView {
     merchant: Option<MerchantId>,
     /// What the provider said last, in its own code.
     code: Option<String>,
+    /// It is not paid before, because the reseller was paid at other numbers until now.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    not_before: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -169,6 +217,7 @@ impl From<Payout> for PayoutView {
             provider_txn: payout.provider_txn,
             merchant: payout.merchant,
             code: payout.code,
+            not_before: payout.not_before,
             created_at: payout.created_at,
         }
     }
@@ -184,6 +233,8 @@ impl From<PayoutError> for Problem {
             PayoutError::FloatTooLow => Self::conflict("float-too-low", title),
             PayoutError::Oneself => Self::conflict("oneself", title),
             PayoutError::NotFrom(_) => Self::conflict("not-from-here", title),
+            PayoutError::Stale => Self::stale(),
+            PayoutError::NumberNew { .. } => Self::conflict("number-new", title),
             PayoutError::CannotPay => Self::conflict("not-with-this-provider", title),
             PayoutError::Merchant(error) => error.into(),
             PayoutError::TransactionTaken => Self::conflict("transaction-taken", title),
@@ -193,3 +244,6 @@ impl From<PayoutError> for Problem {
         }
     }
 }
+
+/// A month.
+const HOURS_MAX: u16 = 720;

@@ -2,6 +2,7 @@
 //! money; somebody else approves; then it is paid or it failed, never both.
 
 pub mod http;
+pub mod policy;
 mod send;
 mod store;
 
@@ -12,12 +13,12 @@ use uuid::Uuid;
 
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{Cents, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
     gateways::{Done, Pace},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
     merchants::{MerchantError, Merchants},
     words::{Msisdn, Receipt, choices},
@@ -51,17 +52,25 @@ pub struct Payout {
     /// What the provider said last.
     pub code: Option<String>,
     pub sent_at: Option<Timestamp>,
+    /// It waits until then, because the number is new; none: it does not wait.
+    pub not_before: Option<Timestamp>,
     pub asks: i32,
     pub version: i64,
     pub created_at: Timestamp,
 }
 
-impl Payout {
+impl Audited for Payout {
+    const KIND: &'static str = "payout";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "reseller": self.reseller, "msisdn": self.msisdn, "amount_cents": self.amount.get(),
             "state": self.state, "approved_by": self.approved_by, "merchant": self.merchant,
-            "provider_txn": self.provider_txn,
+            "provider_txn": self.provider_txn, "not_before": self.not_before,
         })
     }
 }
@@ -100,6 +109,10 @@ pub enum PayoutError {
     TransactionTaken,
     #[error("this account cannot pay out")]
     CannotPay,
+    #[error("the reseller was never paid at this number: wait until {until}")]
+    NumberNew { until: Timestamp },
+    #[error("it was changed since")]
+    Stale,
     #[error(transparent)]
     Merchant(#[from] MerchantError),
     #[error(transparent)]
@@ -133,6 +146,8 @@ impl AsStoreError for PayoutError {
             | Self::NotFrom(_)
             | Self::TransactionTaken
             | Self::CannotPay
+            | Self::NumberNew { .. }
+            | Self::Stale
             | Self::Merchant(_)
             | Self::TooMuch(_)
             | Self::Claim(_) => None,
@@ -195,18 +210,21 @@ impl Payouts {
         }
         let mut tx = self.db.staff(actor).await?;
         let id = PayoutId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, PayoutId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
         let now = clock::now();
-        store::insert(&mut tx, actor.tenant, id, new, &actor.name(), now).await?;
+        let not_before = if store::is_new_number(&mut tx, actor.tenant, new).await? {
+            policy::read(&mut tx, actor.tenant).await?.wait().map(|wait| now + wait)
+        } else {
+            None
+        };
+        store::insert(&mut tx, actor.tenant, id, new, &actor.name(), now, not_before).await?;
         let lines = moved(Account::Agent(new.reseller), Account::PayoutClearing, new.amount)?;
         ledger::post(&mut tx, &Entry { event: Event::PayoutHeld(id), at: now, lines }).await?;
         let value = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payout.request", None, &value).await?;
+        audit::change(&mut tx, actor, "payout.request", None, &value).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value, replayed: false })
     }
@@ -221,11 +239,12 @@ impl Payouts {
         if before.requested_by == actor.name() {
             return Err(PayoutError::Oneself);
         }
-        // The worker sends it after the commit.
-        let next = before.merchant.map(|_| clock::now());
+        // The worker sends it after the commit, when the time has come.
+        let now = clock::now();
+        let next = before.merchant.map(|_| before.not_before.map_or(now, |at| at.max(now)));
         store::approve(&mut tx, actor.tenant, id, &actor.name(), next).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "payout.approve", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "payout.approve", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -248,6 +267,12 @@ impl Payouts {
     ) -> Result<Payout, PayoutError> {
         let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
+        match (end, before.not_before) {
+            (End::Paid { .. }, Some(until)) if clock::now() < until => {
+                return Err(PayoutError::NumberNew { until });
+            }
+            (End::Paid { .. } | End::Failed, _) => {}
+        }
         let after = end_with(&mut tx, actor, &before, end).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
@@ -304,16 +329,9 @@ async fn end_with(
     if !may {
         return Err(PayoutError::NotFrom(before.state));
     }
-    let to = match end {
-        End::Paid { .. } => Account::Paybill,
-        End::Failed => Account::Agent(before.reseller),
-    };
-    let lines = moved(Account::PayoutClearing, to, before.amount)?;
-    let entry = Entry { event: Event::PayoutResolved(before.id), at: clock::now(), lines };
-    ledger::post(tx, &entry).await?;
-    store::resolve(tx, actor.tenant, before.id, end).await?;
+    store::resolve(tx, actor.tenant, before.id, end, clock::now()).await?;
     let after = find(tx, actor.tenant, before.id).await?;
-    record(tx, actor, "payout.resolve", Some(before), &after).await?;
+    audit::change(tx, actor, "payout.resolve", Some(before), &after).await?;
     Ok(after)
 }
 
@@ -330,23 +348,6 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: PayoutId) -> Result<Payout, Pay
 async fn lock(tx: &mut Tx, tenant: TenantId, id: PayoutId) -> Result<Payout, PayoutError> {
     store::lock(tx, tenant, id).await?;
     find(tx, tenant, id).await
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Payout>,
-    after: &Payout,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "payout",
-        object_id: after.id.to_string(),
-        before: before.map(Payout::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }
 
 /// What M-Pesa moves from a business to a person.

@@ -3,59 +3,45 @@
 //! The provider takes one id once, so what nobody answered for is sent again under the same id and
 //! never under another. Until it is known, the money stays set aside.
 
-use std::time::Duration;
-
+use jiff::Timestamp;
 use shared::{
-    daemon::{Chain, Life},
+    daemon::Life,
     id::{PayoutId, TenantId},
 };
+use uuid::Uuid;
 
 use super::{End, Payout, PayoutError, PayoutState, Payouts, end_with, find, lock, store};
 use crate::{
     actor::Actor,
     clock,
-    db::StoreError,
-    gateways::{Channel, NewSend, Submit},
+    db::{Db, StoreError, Tx},
+    errands::{self, Due, Errand},
+    gateways::{Channel, NewSend, Pace, Submit},
 };
 
-impl Payouts {
-    /// Until the daemon stops.
-    pub fn start(&self, life: &Life) {
-        life.spawn("payouts", self.clone().run());
+impl Errand for Payouts {
+    const NAME: &'static str = "payouts";
+    const LEASE: i64 = 60;
+    type Error = PayoutError;
+
+    fn db(&self) -> &Db {
+        &self.db
     }
 
-    async fn run(self) {
-        loop {
-            match self.round().await {
-                Ok(0) => tokio::time::sleep(self.pace.wait(IDLE).max(IDLE_MIN)).await,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "payouts are not sent");
-                    tokio::time::sleep(IDLE).await;
-                }
-            }
-        }
+    fn pace(&self) -> Pace {
+        self.pace
     }
 
-    async fn round(&self) -> Result<usize, StoreError> {
-        let due = store::due(&self.db, clock::now(), ROUND).await?;
-        for one in &due {
-            let mut tx = self.db.tenant(one.tenant).await?;
-            let until = clock::now() + self.pace.span(LEASE).max(LEASE_MIN);
-            let taken = store::take(&mut tx, one, until).await?;
-            tx.commit().await?;
-            if !taken {
-                continue;
-            }
-            if let Err(error) = self.act(one.tenant, one.payout).await {
-                let id = one.payout;
-                tracing::warn!(payout.id = %id, error = %Chain(&error), "a payout is not sent");
-            }
-        }
-        Ok(due.len())
+    async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
+        store::due(&self.db, now, limit).await
     }
 
-    async fn act(&self, tenant: TenantId, id: PayoutId) -> Result<(), PayoutError> {
+    async fn take(&self, tx: &mut Tx, due: Due, until: Timestamp) -> Result<bool, StoreError> {
+        store::take(tx, due, until).await
+    }
+
+    async fn act(&self, tenant: TenantId, row: Uuid) -> Result<(), PayoutError> {
+        let id = PayoutId::from_uuid(row);
         let payout = find(&mut self.db.tenant(tenant).await?, tenant, id).await?;
         let Some(merchant) = payout.merchant else { return Ok(()) };
         // Also one that was disabled since: what is under way has to end.
@@ -81,47 +67,51 @@ impl Payouts {
             }
             return self.keep(tenant, id).await;
         }
+        // Written first: who dies now knows afterwards that it may have been sent.
+        let sure = payout.sent_at.is_none();
+        self.keep(tenant, id).await?;
         let submit = opened.gateway.send(new).await;
-        self.sent(tenant, &payout, submit).await
+        self.sent(tenant, &payout, submit, sure).await
+    }
+}
+
+impl Payouts {
+    /// Until the daemon stops.
+    pub fn start(&self, life: &Life) {
+        errands::start(self.clone(), life);
     }
 
-    /// What came of sending it. The result may have been faster.
+    /// What came of sending it; `sure`: for the first time. The result may have been faster.
     async fn sent(
         &self,
         tenant: TenantId,
         payout: &Payout,
         submit: Submit,
+        sure: bool,
     ) -> Result<(), PayoutError> {
         let actor = Actor::program(tenant, PROGRAM);
-        let first = payout.sent_at.is_none();
+        let mut tx = self.db.tenant(tenant).await?;
         match submit {
-            Submit::Refused { code, again: false } if first => {
-                let mut tx = self.db.tenant(tenant).await?;
+            Submit::Accepted { .. } => return Ok(()),
+            Submit::Refused { code, again: false } if sure => {
                 let before = lock(&mut tx, tenant, payout.id).await?;
                 if before.state == PayoutState::Approved {
                     end_with(&mut tx, &actor, &before, &End::Failed).await?;
                     store::note(&mut tx, tenant, payout.id, &code).await?;
                 }
-                tx.commit().await.map_err(StoreError::from)?;
-                Ok(())
             }
-            // Nothing was sent; the lease brings it back.
-            Submit::Refused { code, again: true } if first => {
-                let mut tx = self.db.tenant(tenant).await?;
-                store::note(&mut tx, tenant, payout.id, &code).await?;
-                tx.commit().await.map_err(StoreError::from)?;
-                Ok(())
+            // Nothing was sent, for certain.
+            Submit::Refused { code, again: true } if sure => {
+                let next = clock::now() + self.pace.span(SEND_AGAIN);
+                store::not_sent(&mut tx, tenant, payout.id, &code, next).await?;
             }
-            Submit::Accepted { .. } => self.keep(tenant, payout.id).await,
             Submit::NoAnswer | Submit::Refused { .. } => {
-                self.keep(tenant, payout.id).await?;
                 let next = Some(clock::now() + self.pace.span(ASK_AGAIN));
-                let mut tx = self.db.tenant(tenant).await?;
                 store::unknown(&mut tx, tenant, payout.id, None, next).await?;
-                tx.commit().await.map_err(StoreError::from)?;
-                Ok(())
             }
         }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     async fn keep(&self, tenant: TenantId, id: PayoutId) -> Result<(), PayoutError> {
@@ -137,9 +127,5 @@ impl Payouts {
 const PROGRAM: &str = "payouts";
 /// Seconds until what came of it is asked.
 pub(super) const ASK_AGAIN: i64 = 120;
-/// How long an answer may take, crashes included.
-const LEASE: i64 = 60;
-const LEASE_MIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
-const ROUND: i64 = 16;
-const IDLE: Duration = Duration::from_secs(2);
-const IDLE_MIN: Duration = Duration::from_millis(50);
+/// Seconds that a provider who had too much to do is left alone.
+const SEND_AGAIN: i64 = 60;

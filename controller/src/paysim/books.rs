@@ -58,6 +58,10 @@ impl Books {
         &self.taken_in
     }
 
+    pub(super) fn find(&self, receipt: &str) -> Option<&Moved> {
+        self.taken_in.get(*self.by_receipt.get(receipt)?)
+    }
+
     pub(super) fn find_mut(&mut self, receipt: &str) -> Option<&mut Moved> {
         let at = self.by_receipt.get(receipt)?;
         self.taken_in.get_mut(*at)

@@ -55,6 +55,8 @@ struct State {
     prompts: HashMap<String, daraja::Prompt>,
     /// At Airtel, Paystack and Stripe, by what they are called in answers.
     charges: HashMap<String, elsewhere::Charge>,
+    /// What goes back at these three, by the receipt of the payment.
+    returns: HashMap<String, elsewhere::refunds::Return>,
     /// Where these three say everything, by provider.
     hooks: HashMap<Provider, elsewhere::Hook>,
     /// What was done once, and how often.

@@ -9,6 +9,7 @@ mod batch;
 pub mod http;
 mod store;
 mod verbs;
+#[path = "store/write.rs"]
 mod write;
 
 use std::time::Duration;

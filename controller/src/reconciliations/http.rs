@@ -87,10 +87,10 @@ struct ReconciliationBody {
     /// In the tenant's time zone.
     #[schema(value_type = String, format = Date)]
     day: Date,
-    /// CSV with the columns `Receipt No.` and `Paid In`, or `receipt` and `amount`. None: the
-    /// provider is asked.
+    /// CSV with the columns `Receipt No.` and `Paid In`, or `receipt` and `amount`; with `Details`
+    /// and `Withdrawn`, the provider's fees too. None: the provider is asked.
     statement: Option<String>,
-    /// Credit what is missing.
+    /// Book what is missing: payments, and fees of the statement.
     #[serde(default)]
     recover: bool,
 }
@@ -107,6 +107,8 @@ struct ReconciliationView {
     ours: SumView,
     theirs: SumView,
     differences: Vec<DifferenceView>,
+    /// What the provider has kept for itself, and was booked because of this.
+    fees_cents: i64,
     made_by: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -152,6 +154,7 @@ impl From<Reconciliation> for ReconciliationView {
             ours: one.ours.into(),
             theirs: one.theirs.into(),
             differences: one.differences.into_iter().map(DifferenceView::from).collect(),
+            fees_cents: one.fees.get(),
             made_by: one.made_by,
             created_at: one.created_at,
         }

@@ -19,7 +19,7 @@ use crate::{
     clock,
     db::{Db, StoreError, Tx},
     gateways::{Collected, Window},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     intents::{IntentError, Intents},
     merchants::{MerchantError, Merchants},
     payments, tenants,
@@ -66,6 +66,8 @@ pub struct Reconciliation {
     pub theirs: Sum,
     pub made_by: String,
     pub differences: Vec<Difference>,
+    /// What the provider has kept for itself, and was booked because of this.
+    pub fees: Cents,
     pub created_at: Timestamp,
 }
 
@@ -82,7 +84,7 @@ pub struct NewReconciliation {
     pub day: Date,
     /// CSV; none: the provider is asked.
     pub statement: Option<String>,
-    /// Credit what is missing.
+    /// Book what is missing: credit payments, and write down what the provider has kept.
     pub recover: bool,
 }
 
@@ -153,8 +155,11 @@ impl Reconciliations {
         if window.from > now {
             return Err(ReconciliationError::Future);
         }
+        let mut fees = Vec::new();
         let (source, theirs) = if let Some(text) = &new.statement {
-            (Source::Statement, from_statement(text, window)?)
+            let read = statement::read(text)?;
+            fees = read.fees;
+            (Source::Statement, from_statement(read.rows, window))
         } else {
             if now.duration_since(window.from) > LISTED {
                 return Err(ReconciliationError::TooOld);
@@ -198,13 +203,11 @@ impl Reconciliations {
             }
         }
         let id = ReconciliationId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, ReconciliationId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
-        let made = Reconciliation {
+        let mut made = Reconciliation {
             id,
             merchant: new.merchant,
             day: new.day,
@@ -213,9 +216,14 @@ impl Reconciliations {
             theirs: sum(&theirs_list)?,
             made_by: actor.name(),
             differences,
+            fees: Cents::ZERO,
             created_at: now,
         };
         store::insert(&mut tx, actor.tenant, &made).await?;
+        if new.recover {
+            made.fees =
+                store::book_fees(&mut tx, actor.tenant, &made, &opened.merchant, &fees).await?;
+        }
         let entry = audit::Entry {
             action: "reconciliation.create",
             object_kind: "reconciliation",
@@ -224,6 +232,7 @@ impl Reconciliations {
             after: Some(json!({
                 "merchant": made.merchant, "day": made.day, "source": made.source,
                 "differences": made.differences.len(), "recover": new.recover,
+                "fees_cents": made.fees.get(),
             })),
         };
         audit::record(&mut tx, actor, entry).await?;
@@ -242,8 +251,8 @@ fn window(day: Date, zone: &TimeZone) -> Result<Window, ReconciliationError> {
 }
 
 /// A statement's times are not looked at: it is the statement of the day.
-fn from_statement(text: &str, window: Window) -> Result<Vec<Collected>, StatementError> {
-    let rows = statement::read(text)?.into_iter().map(|row| Collected {
+fn from_statement(rows: Vec<statement::Row>, window: Window) -> Vec<Collected> {
+    let rows = rows.into_iter().map(|row| Collected {
         receipt: row.receipt,
         amount: row.amount,
         paid_at: Some(window.from),
@@ -252,7 +261,7 @@ fn from_statement(text: &str, window: Window) -> Result<Vec<Collected>, Statemen
         payer: None,
         intent: None,
     });
-    Ok(rows.collect())
+    rows.collect()
 }
 
 fn sum(rows: &[(Receipt, Cents)]) -> Result<Sum, TooMuch> {

@@ -4,10 +4,11 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{MerchantId, ReconciliationId, TenantId};
 use uuid::Uuid;
 
-use super::{Difference, Reconciliation, Sum};
+use super::{Difference, Reconciliation, Sum, statement::Fee};
 use crate::{
     billing::Cents,
     db::{Cell, StoreError, Tx},
+    merchants::Merchant,
 };
 
 pub(super) async fn insert(
@@ -53,6 +54,45 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// Writes down what the provider has kept, each once; says how much of it was not in the books.
+pub(super) async fn book_fees(
+    tx: &mut Tx,
+    tenant: TenantId,
+    made: &Reconciliation,
+    merchant: &Merchant,
+    fees: &[Fee],
+) -> Result<Cents, StoreError> {
+    let mut booked = 0;
+    for fee in fees {
+        let id = Uuid::now_v7();
+        let done = sqlx::query!(
+            "INSERT INTO provider_fee (tenant_id, id, reconciliation_id, provider, shortcode,
+               receipt, descr, amount_cents, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT ON CONSTRAINT provider_fee_once DO NOTHING",
+            tenant.as_uuid(),
+            id,
+            made.id.as_uuid(),
+            merchant.provider.as_str(),
+            merchant.shortcode.as_str(),
+            fee.receipt.as_str(),
+            fee.descr,
+            fee.amount.get(),
+            made.created_at.to_sqlx() as _,
+        )
+        .execute(&mut **tx)
+        .await?;
+        if done.rows_affected() == 1 {
+            let (entry, at) = (Uuid::now_v7(), made.created_at.to_sqlx());
+            sqlx::query!("SELECT book_fee($1, $2, $3)", id, entry, at as _)
+                .fetch_one(&mut **tx)
+                .await?;
+            booked += fee.amount.get();
+        }
+    }
+    Ok(Cents::new(booked))
+}
+
 /// One of them, or those after an id.
 pub(super) async fn list(
     tx: &mut Tx,
@@ -64,8 +104,11 @@ pub(super) async fn list(
     let rows = sqlx::query!(
         r#"SELECT id, merchant_id, day AS "day: jiff_sqlx::Date", source, ours_count, ours_cents,
                   theirs_count, theirs_cents, made_by,
-                  created_at AS "created_at: jiff_sqlx::Timestamp"
-             FROM reconciliation
+                  created_at AS "created_at: jiff_sqlx::Timestamp",
+                  coalesce((SELECT sum(f.amount_cents) FROM provider_fee f
+                             WHERE f.tenant_id = r.tenant_id AND f.reconciliation_id = r.id),
+                           0)::bigint AS "fees_cents!"
+             FROM reconciliation r
             WHERE tenant_id = $1 AND id > $2 AND ($3::uuid IS NULL OR id = $3)
             ORDER BY id
             LIMIT $4"#,
@@ -109,6 +152,7 @@ pub(super) async fn list(
             theirs: Sum { count: row.theirs_count, cents: Cents::new(row.theirs_cents) },
             made_by: row.made_by,
             differences,
+            fees: Cents::new(row.fees_cents),
             created_at: row.created_at.to_jiff(),
         });
     }

@@ -27,8 +27,8 @@ where
         .route(Need::One(Role::BOOKKEEPERS), routes!(list))
         .route(Need::One(Role::SALES), routes!(request))
         .route(Need::One(Role::BOOKKEEPERS), routes!(show))
-        .route(Need::One(Role::SALES), routes!(approve))
-        .route(Need::One(Role::SALES), routes!(done))
+        .dangerous(Need::One(Role::SALES), routes!(approve))
+        .dangerous(Need::One(Role::SALES), routes!(done))
         .route(Need::One(Role::SALES), routes!(failed))
 }
 

@@ -8,19 +8,19 @@ mod store;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::id::{PaymentId, RefundId, TenantId};
+use shared::id::{IntentId, PaymentId, RefundId, TenantId};
 use uuid::Uuid;
 
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{Cents, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
     gateways::{Done, Pace},
-    idempotency::{self, Claim, ClaimError, Key, Made},
+    idempotency::{self, ClaimError, Key, Made},
     merchants::{MerchantError, Merchants},
-    payments::{self, PaymentError, PaymentState},
+    payments::{self, PaymentError, PaymentState, Provider},
     words::{Name, Receipt, choices},
 };
 
@@ -66,7 +66,13 @@ pub struct Refund {
     pub created_at: Timestamp,
 }
 
-impl Refund {
+impl Audited for Refund {
+    const KIND: &'static str = "refund";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "payment": self.payment, "amount_cents": self.amount.get(), "kind": self.kind,
@@ -193,9 +199,7 @@ impl Refunds {
     ) -> Result<Made<Refund>, RefundError> {
         let mut tx = self.db.staff(actor).await?;
         let id = RefundId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
+        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
             let value = find(&mut tx, actor.tenant, RefundId::from_uuid(object)).await?;
             return Ok(Made { value, replayed: true });
         }
@@ -232,7 +236,7 @@ impl Refunds {
             RefundKind::GivenBack => store::hold(&mut tx, id, payment, now).await?,
             RefundKind::TakenBack => store::take_back(&mut tx, id, payment, owed, now).await?,
         }
-        record(&mut tx, actor, "refund.request", None, &refund).await?;
+        audit::change(&mut tx, actor, "refund.request", None, &refund).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value: refund, replayed: false })
     }
@@ -249,7 +253,7 @@ impl Refunds {
         }
         store::approve(&mut tx, actor.tenant, id, &actor.name(), clock::now()).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
-        record(&mut tx, actor, "refund.approve", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "refund.approve", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
     }
@@ -269,6 +273,19 @@ impl Refunds {
             Ok(after)
         })
         .await
+    }
+
+    /// The provider says that something came of giving a payment back: it is asked at once. False:
+    /// the payment is ours, and nobody has asked for that, or it was given up.
+    pub(crate) async fn look(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        provider: Provider,
+        intent: Option<IntentId>,
+        receipt: Option<&Receipt>,
+    ) -> Result<bool, StoreError> {
+        store::look(tx, tenant, provider, intent, receipt, clock::now()).await
     }
 
     /// What the provider says came of it. The same again is no news.
@@ -316,7 +333,7 @@ async fn end_with(
     }
     store::resolve(tx, actor.tenant, before.id, end, clock::now()).await?;
     let after = find(tx, actor.tenant, before.id).await?;
-    record(tx, actor, "refund.resolve", Some(before), &after).await?;
+    audit::change(tx, actor, "refund.resolve", Some(before), &after).await?;
     Ok(after)
 }
 
@@ -329,21 +346,4 @@ async fn find(tx: &mut Tx, tenant: TenantId, id: RefundId) -> Result<Refund, Ref
 async fn lock(tx: &mut Tx, tenant: TenantId, id: RefundId) -> Result<Refund, RefundError> {
     store::lock(tx, tenant, id).await?;
     find(tx, tenant, id).await
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Refund>,
-    after: &Refund,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "refund",
-        object_id: after.id.to_string(),
-        before: before.map(Refund::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }

@@ -2,13 +2,15 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use shared::id::{MerchantId, PaymentId, RefundId, TenantId};
+use shared::id::{IntentId, MerchantId, PaymentId, RefundId, TenantId};
 use uuid::Uuid;
 
 use super::{End, Refund, RefundState};
 use crate::{
     billing::Cents,
     db::{Cell, Db, StoreError, Tx, one},
+    errands::Due,
+    payments::Provider,
     words::Receipt,
 };
 
@@ -182,14 +184,6 @@ pub(super) async fn sent(
     Ok(())
 }
 
-/// One that is to be sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Due {
-    pub(super) tenant: TenantId,
-    pub(super) refund: RefundId,
-    at: Timestamp,
-}
-
 pub(super) async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT tenant_id, id, next_at AS "at!: jiff_sqlx::Timestamp"
@@ -204,19 +198,19 @@ pub(super) async fn due(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<Due>,
     .await?;
     let due = rows.into_iter().map(|row| Due {
         tenant: TenantId::from_uuid(row.tenant_id),
-        refund: RefundId::from_uuid(row.id),
+        row: row.id,
         at: row.at.to_jiff(),
     });
     Ok(due.collect())
 }
 
 /// Takes one until `until`; false: somebody else was faster, or it has ended.
-pub(super) async fn take(tx: &mut Tx, due: &Due, until: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn take(tx: &mut Tx, due: Due, until: Timestamp) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE payment_refund SET next_at = $4
           WHERE tenant_id = $1 AND id = $2 AND next_at = $3",
         due.tenant.as_uuid(),
-        due.refund.as_uuid(),
+        due.row,
         due.at.to_sqlx() as _,
         until.to_sqlx() as _,
     )
@@ -225,14 +219,22 @@ pub(super) async fn take(tx: &mut Tx, due: &Due, until: Timestamp) -> Result<boo
     Ok(done.rows_affected() == 1)
 }
 
-/// The account that took the payment in, and its receipt; none: no provider did.
+/// How a payment goes back.
+pub(super) struct Way {
+    /// The account that took it in.
+    pub(super) merchant: MerchantId,
+    pub(super) receipt: Receipt,
+    pub(super) intent: Option<IntentId>,
+}
+
+/// None: no provider took it in.
 pub(super) async fn way_back(
     tx: &mut Tx,
     tenant: TenantId,
     payment: PaymentId,
-) -> Result<Option<(MerchantId, Receipt)>, StoreError> {
+) -> Result<Option<Way>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT m.id AS merchant_id, p.id, p.receipt
+        r#"SELECT m.id AS merchant_id, p.id, p.receipt, p.intent_id
              FROM payment p
              JOIN merchant m ON m.tenant_id = p.tenant_id AND m.provider = p.provider
                             AND m.shortcode = p.shortcode
@@ -246,7 +248,44 @@ pub(super) async fn way_back(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let at = Cell { table: "payment", row: row.id };
-    Ok(Some((MerchantId::from_uuid(row.merchant_id), at.parse("receipt", &row.receipt)?)))
+    Ok(Some(Way {
+        merchant: MerchantId::from_uuid(row.merchant_id),
+        receipt: at.parse("receipt", &row.receipt)?,
+        intent: row.intent_id.map(IntentId::from_uuid),
+    }))
+}
+
+/// Asks the provider at once what came of giving a payment back; false: the payment is ours, and
+/// it does not go back.
+pub(super) async fn look(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    intent: Option<IntentId>,
+    receipt: Option<&Receipt>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query!(
+        r#"WITH ours AS (
+             SELECT id FROM payment
+              WHERE tenant_id = $1 AND provider = $2 AND (intent_id = $3 OR receipt = $4)),
+           looked AS (
+             UPDATE payment_refund r SET next_at = $5
+               FROM ours
+              WHERE r.tenant_id = $1 AND r.payment_id = ours.id
+                AND r.state IN ('approved', 'unknown') AND r.sent_at IS NOT NULL)
+           SELECT NOT EXISTS (SELECT FROM ours)
+               OR EXISTS (SELECT FROM payment_refund r JOIN ours ON r.payment_id = ours.id
+                           WHERE r.tenant_id = $1 AND r.state <> 'failed') AS "known!""#,
+        tenant.as_uuid(),
+        provider.as_str(),
+        intent.map(|id| *id.as_uuid()),
+        receipt.map(Receipt::as_str),
+        now.to_sqlx() as _,
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(row.known)
 }
 
 /// One of them, or those after an id.

@@ -14,7 +14,7 @@ use super::{CodeError, FactorError, SecondFactors};
 use crate::{
     actor::Actor,
     http::{Body, Guarded, Need, Path, Problem},
-    logins::KnownLogin,
+    logins::{KnownLogin, Logins},
     operators::Role,
 };
 
@@ -22,6 +22,7 @@ pub fn routes<S>() -> Guarded<S>
 where
     S: Clone + Send + Sync + 'static,
     SecondFactors: FromRef<S>,
+    Logins: FromRef<S>,
 {
     Guarded::default()
         .route(Need::Staff, routes!(begin))
@@ -33,14 +34,19 @@ where
 
 /// Makes the secret of a second factor, told this once.
 ///
-/// It counts when a code of it was sent to `/api/auth/second-factor/confirm`.
-#[utoipa::path(post, path = "/api/auth/second-factor", tag = "auth",
-    responses((status = 200, body = BegunView), (status = 409, body = Problem)))]
+/// It counts when a code of it was sent to `/api/auth/second-factor/confirm`. The password is asked
+/// for, so that who finds a desk unattended does not set up their own phone.
+#[utoipa::path(post, path = "/api/auth/second-factor", tag = "auth", request_body = BeginBody,
+    responses((status = 200, body = BegunView), (status = 403, body = Problem),
+        (status = 409, body = Problem), (status = 429, body = Problem)))]
 async fn begin(
     State(factors): State<SecondFactors>,
+    State(logins): State<Logins>,
     actor: Actor,
     _login: KnownLogin,
+    Body(BeginBody { password }): Body<BeginBody>,
 ) -> Result<Json<BegunView>, Problem> {
+    logins.demand_password(&actor, &password).await?;
     let begun = factors.begin(&actor).await?;
     Ok(Json(BegunView { secret: begun.secret, url: begun.url }))
 }
@@ -99,6 +105,13 @@ async fn clear(
 ) -> Result<StatusCode, Problem> {
     factors.clear(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BeginBody {
+    #[schema(value_type = String, format = Password)]
+    password: Secret,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -24,7 +24,7 @@ where
 {
     Guarded::default()
         .route(Need::One(Role::READERS), routes!(list))
-        .route(Need::One(Role::SALES), routes!(set))
+        .dangerous(Need::One(Role::SALES), routes!(set))
 }
 
 /// Lists the rates of excise duty and VAT, with their dates.

@@ -16,6 +16,7 @@ use crate::{
     audit, clock,
     db::{Db, StoreError},
     seal::Seal,
+    token,
 };
 
 /// Goes round the tenants. Several controllers may do so at once: each takes what no other has.
@@ -121,8 +122,7 @@ fn sign(secret: &Secret, now: Timestamp, body: &str) -> String {
     let key = secret.expose().as_bytes();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     mac.update(format!("{seconds}.{body}").as_bytes());
-    let hex: Vec<_> = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    format!("t={seconds},v1={}", hex.concat())
+    format!("t={seconds},v1={}", token::hex(&mac.finalize().into_bytes()))
 }
 
 /// How long after the `attempts`th time it is tried again; none: it is given up, after two days.

@@ -28,7 +28,8 @@ impl Phone {
 
 /// Sets a second factor up, with the code of the half minute before: the present one is unused.
 async fn set_up(staff: &Staff<'_>) -> (Phone, Vec<Value>) {
-    let begun = staff.post("/api/auth/second-factor", json!(null)).await.is(200);
+    let begun =
+        staff.post("/api/auth/second-factor", json!({ "password": PASSWORD })).await.is(200);
     let phone = Phone::new(&begun.text("/secret"));
     assert!(begun.text("/url").starts_with("otpauth://totp/KenNet:"), "{}", begun.body);
     let body = json!({ "code": phone.code(-1) });
@@ -40,14 +41,17 @@ async fn set_up(staff: &Staff<'_>) -> (Phone, Vec<Value>) {
 async fn a_second_factor_is_asked_for_and_each_code_is_good_once() {
     let world = World::new().await;
     let owner = world.owner().await;
-    let begun = owner.post("/api/auth/second-factor", json!(null)).await.is(200);
+    let begun =
+        owner.post("/api/auth/second-factor", json!({ "password": PASSWORD })).await.is(200);
     // Not confirmed, it does not count; begun again, the first secret is forgotten.
     login_with(&world, json!({})).await.is(200);
+    let wrong = json!({ "password": "not the one" });
+    owner.post("/api/auth/second-factor", wrong).await.problem(403, "password-wrong");
     let (phone, codes) = set_up(&owner).await;
     assert_ne!(begun.text("/secret"), phone.totp.secret().to_base32());
     assert_eq!(codes.len(), 10);
     owner
-        .post("/api/auth/second-factor", json!(null))
+        .post("/api/auth/second-factor", json!({ "password": PASSWORD }))
         .await
         .problem(409, "second-factor-already-there");
     let sealed = sqlx::query_scalar::<_, Vec<u8>>("SELECT secret_sealed FROM second_factor");

@@ -1,5 +1,7 @@
 //! Logging in, staying in, and being kept out.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::world::{PASSWORD, World};
@@ -129,4 +131,23 @@ async fn who_is_disabled_or_gets_another_role_is_out_at_once() {
     let body = json!({ "email": "x@first.example", "name": "X", "role": "platform",
                        "password": PASSWORD });
     owner.post("/api/operators", body).await.problem(409, "wrong-role");
+}
+
+/// Neither who is known nor what their hash is of can be told from how long "no" takes.
+#[tokio::test]
+async fn a_refusal_takes_as_long_whoever_is_refused() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    owner.hire("noc").await;
+    // As an import brings them; cost 5, so that it differs much from ours.
+    let imported = "UPDATE operator SET password_hash =
+        '$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW' WHERE role = 'noc'";
+    sqlx::raw_sql(imported).execute(&world.admin).await.unwrap();
+    for email in ["owner@first.example", "noc@first.example", "nobody@first.example"] {
+        let began = Instant::now();
+        world.login(email, "not the password").await.problem(401, "login-refused");
+        let took = began.elapsed();
+        // The rest of a slice is waited for, however little there was to do.
+        assert!(took >= Duration::from_millis(500), "{email}: {took:?}");
+    }
 }

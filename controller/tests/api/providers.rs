@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// A controller at work beside a simulator, both on a fast clock.
-struct Till {
-    world: World,
-    sim: String,
-    http: reqwest::Client,
+pub(crate) struct Till {
+    pub(crate) world: World,
+    pub(crate) sim: String,
+    pub(crate) http: reqwest::Client,
     life: Life,
 }
 
@@ -27,7 +27,7 @@ impl Drop for Till {
 }
 
 impl Till {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let sim = format!("http://{}", listener.local_addr().expect("bound"));
         let life = Life::default();
@@ -44,7 +44,7 @@ impl Till {
         Self { world, sim, http: reqwest::Client::new(), life }
     }
 
-    async fn sim(&self, path: &str, body: &Value) {
+    pub(crate) async fn sim(&self, path: &str, body: &Value) {
         let request = self.http.post(format!("{}{path}", self.sim)).json(body);
         assert!(request.send().await.expect("an answer").status().is_success());
     }
@@ -59,7 +59,7 @@ impl Till {
 
 const PACE: u32 = 300;
 
-async fn merchant(owner: &Staff<'_>) -> String {
+pub(crate) async fn merchant(owner: &Staff<'_>) -> String {
     let id = owner.post("/api/finance/merchants", paybill()).await.is(201).text("/id");
     owner.post(&format!("/api/finance/merchants/{id}/register"), Value::Null).await.is(200);
     id
@@ -68,6 +68,7 @@ async fn merchant(owner: &Staff<'_>) -> String {
 fn paybill() -> Value {
     json!({
         "provider": "mpesa", "shortcode": "600000", "name": "Paybill", "environment": "simulator",
+        "sources": ["127.0.0.1"],
         "secrets": { "key": "the-key", "secret": "the-secret", "passkey": "the-passkey",
                      "initiator": "kennetapi", "credential": "the-credential" },
     })
@@ -80,7 +81,7 @@ async fn ask(owner: &Staff<'_>, merchant: &str, subscriber: &str, msisdn: &str) 
 }
 
 /// Until it says so at `pointer`.
-async fn until(owner: &Staff<'_>, path: &str, pointer: &str, want: &str) -> Reply {
+pub(crate) async fn until(owner: &Staff<'_>, path: &str, pointer: &str, want: &str) -> Reply {
     for _ in 0..500 {
         let reply = owner.get(path).await.is(200);
         if reply.body.pointer(pointer) == Some(&Value::from(want)) {
@@ -236,6 +237,45 @@ async fn what_is_paid_to_the_paybill_finds_its_owner() {
     check_the_books(&till.world, &owner).await;
 }
 
+/// The address of the paybill is known to whoever has seen it, and nobody has said where the
+/// provider is: money is what the provider's own list has.
+#[tokio::test]
+async fn what_anybody_could_have_said_is_no_money_until_the_provider_lists_it() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    let mut anywhere = paybill();
+    anywhere["sources"] = json!([]);
+    let id = owner.post("/api/finance/merchants", anywhere).await.is(201).text("/id");
+    let path = format!("/api/finance/merchants/{id}");
+    owner.post(&format!("{path}/register"), Value::Null).await.is(200);
+    let confirmation = owner.get(&format!("{path}/addresses")).await.is(200).text("/confirmation");
+    let amina = owner.subscriber("amina").await;
+    let account = owner.get(&format!("/api/subscribers/{amina}")).await.text("/account_no");
+    let forged = json!({
+        "TransID": "FORGED0001", "TransTime": "20261128120000", "TransAmount": "5000.00",
+        "BusinessShortCode": "600000", "BillRefNumber": account, "FirstName": "JANE",
+    });
+    let reply = till.http.post(&confirmation).json(&forged).send().await.expect("an answer");
+    assert_eq!(reply.status(), 200);
+    let doubts = "/api/payments/doubts?state=open";
+    let doubt = until(&owner, doubts, "/items/0/kind", "unconfirmed").await;
+    assert_eq!(doubt.text("/items/0/about"), "FORGED0001");
+
+    // Somebody who has really paid has their money all the same, from the list.
+    till.pay("254712345000", 7000, &account).await;
+    until(&owner, "/api/payments?state=matched", "/items/0/state", "matched").await;
+    assert_eq!(-owner.balance("wallet").await, 7000);
+    assert_eq!(owner.balance("cash:mpesa:600000").await, 7000);
+    let settled = "SELECT count(*) FROM payment_doubt WHERE kind = 'unconfirmed'
+        AND state = 'closed' AND note = 'the provider has it'";
+    let open = owner.get(doubts).await.is(200);
+    assert_eq!(open.items("/items").len(), 1, "{}", open.body);
+    // The list may have been faster than the confirmation: then there was no doubt.
+    assert!(till.world.count(settled).await <= 1);
+    assert_eq!(till.world.count("SELECT count(*) FROM payment").await, 1);
+    check_the_books(&till.world, &owner).await;
+}
+
 #[tokio::test]
 async fn a_payout_is_sent_when_the_second_person_agrees() {
     let till = Till::new().await;
@@ -275,7 +315,7 @@ async fn a_payout_is_sent_when_the_second_person_agrees() {
     let url = format!("{}/_sim/books", till.sim);
     let books: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     let theirs = books["balance"]["paid_out"]["cents"].as_i64().unwrap();
-    let ours = -owner.balance("cash:paybill").await;
+    let ours = -owner.balance("cash:mpesa:600000").await;
     let set_aside = -owner.balance("payout:clearing").await;
     // The unknown one is in the provider's books or not; in ours it is neither paid nor back.
     assert!(theirs == ours || theirs == ours + set_aside, "{theirs} {ours} {set_aside}");
@@ -445,20 +485,28 @@ async fn a_day_is_compared_with_the_providers() {
 
     let receipt = owner.get("/api/payments?state=matched").await.text("/items/0/receipt");
     let statement = format!(
-        "Receipt No.,Paid In,A/C No.\n{receipt},70.00,{account}\nTYPO000001,2.00,\n\
-         LOST000001,55.00,{account}\n"
+        "Receipt No.,Details,Paid In,Withdrawn,A/C No.\n{receipt},,70.00,,{account}\n\
+         TYPO000001,,2.00,,\nLOST000001,,55.00,,{account}\n\
+         LOST000001,Pay Bill Charge,,-0.55,\n"
     );
     let body = json!({ "merchant": merchant, "day": today, "statement": statement,
                        "recover": true });
     let key = [("idempotency-key", "statement-1")];
     let path = "/api/finance/reconciliations";
-    let found = owner.ask("POST", path, &key, Some(body)).await.is(201);
+    let found = owner.ask("POST", path, &key, Some(body.clone())).await.is(201);
     let kinds: Vec<_> = found.items("/differences").iter().map(|one| one["kind"].clone()).collect();
     assert_eq!(kinds, ["missing", "amount"]);
     assert_eq!(found.body["differences"][0]["recovered"], true);
     assert_eq!(-owner.balance("wallet").await, 7000 + 100 + 5500);
+    assert_eq!(found.number("/fees_cents"), 55);
+    assert_eq!(owner.balance("expense:mpesa_fees").await, 55);
+    assert_eq!(owner.balance("cash:mpesa:600000").await, 7000 + 100 + 5500 - 55);
     let again = owner.get(&format!("{path}/{}", found.text("/id"))).await.is(200);
     assert_eq!(again.body, found.body);
+    // The same statement another time: nothing is missing, and no fee is booked twice.
+    let second = owner.post(path, body).await.is(201);
+    assert_eq!((second.number("/fees_cents"), second.items("/differences").len()), (0, 1));
+    assert_eq!(owner.balance("expense:mpesa_fees").await, 55);
     let wrong = json!({ "merchant": merchant, "day": today, "statement": "a,b\n1,2" });
     let refused = owner.post(path, wrong).await.problem(422, "invalid-fields");
     assert_eq!(refused.text("/errors/0/field"), "statement");

@@ -104,12 +104,12 @@ async fn nobody_else_comes_in(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_comes_in_at_the_embedded_broker() {
-    Box::pin(nobody_else_comes_in(Kind::Embedded)).await;
+    nobody_else_comes_in(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_comes_in_at_mosquitto() {
-    Box::pin(nobody_else_comes_in(Kind::Mosquitto)).await;
+    nobody_else_comes_in(Kind::Mosquitto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,12 +176,12 @@ fn is_not_authorized(answer: &Result<PublishResult, PublishNoticeError>) -> bool
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_keeps_to_its_own_topics_at_the_embedded_broker() {
-    Box::pin(an_edge_keeps_to_its_own_topics(Kind::Embedded)).await;
+    an_edge_keeps_to_its_own_topics(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_keeps_to_its_own_topics_at_mosquitto() {
-    Box::pin(an_edge_keeps_to_its_own_topics(Kind::Mosquitto)).await;
+    an_edge_keeps_to_its_own_topics(Kind::Mosquitto).await;
 }
 
 /// Who comes later hears all of a thousand retained messages.
@@ -218,12 +218,12 @@ async fn a_thousand_pointers_are_kept(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_pointers_are_kept_by_the_embedded_broker() {
-    Box::pin(a_thousand_pointers_are_kept(Kind::Embedded)).await;
+    a_thousand_pointers_are_kept(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_pointers_are_kept_by_mosquitto() {
-    Box::pin(a_thousand_pointers_are_kept(Kind::Mosquitto)).await;
+    a_thousand_pointers_are_kept(Kind::Mosquitto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,12 +68,12 @@ async fn what_is_acknowledged_is_in_the_books_once(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_in_the_books_once_over_the_embedded_broker() {
-    Box::pin(what_is_acknowledged_is_in_the_books_once(Kind::Embedded)).await;
+    what_is_acknowledged_is_in_the_books_once(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_in_the_books_once_over_mosquitto() {
-    Box::pin(what_is_acknowledged_is_in_the_books_once(Kind::Mosquitto)).await;
+    what_is_acknowledged_is_in_the_books_once(Kind::Mosquitto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -59,12 +59,12 @@ async fn births_and_deaths_are_seen(kind: Kind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn births_and_deaths_are_seen_over_the_embedded_broker() {
-    Box::pin(births_and_deaths_are_seen(Kind::Embedded)).await;
+    births_and_deaths_are_seen(Kind::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn births_and_deaths_are_seen_over_mosquitto() {
-    Box::pin(births_and_deaths_are_seen(Kind::Mosquitto)).await;
+    births_and_deaths_are_seen(Kind::Mosquitto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -205,6 +205,7 @@ impl Gateway for Daraja {
             pull: true,
             payout: initiates,
             give_back: initiates,
+            query_give_back: false,
             query_by_our_id: false,
             signs: false,
         }

@@ -1,6 +1,7 @@
 //! Airtel's, Paystack's and Stripe's side: charges, questions, and one address for callbacks.
 
 pub(super) mod http;
+pub(super) mod refunds;
 
 use std::time::Duration;
 
@@ -136,7 +137,11 @@ impl Sim {
         };
         let (status, money_id) = match &charge.end {
             None => ("TIP", None),
-            Some(End::Paid(moved)) => ("TS", Some(moved.receipt.clone())),
+            Some(End::Paid(moved)) => {
+                let receipt = moved.receipt.clone();
+                let back = self.state().books.find(&receipt).is_some_and(|moved| moved.reversed);
+                (if back { "TR" } else { "TS" }, Some(receipt))
+            }
             Some(End::Failed) => ("TF", None),
         };
         let mut said = airtel_status("DP00800001001", true);

@@ -1,5 +1,8 @@
 //! `/api/auth/…`, and the middleware that knows a request by its token.
 
+pub(super) mod answer;
+mod cookies;
+
 use std::net::SocketAddr;
 
 use axum::{
@@ -15,11 +18,10 @@ use shared::{id::LoginId, secret::Secret};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use self::answer::{Answer, LoginView, UserView};
 use super::{
     Attempt, By, Carrier, Credential, KnownLogin, Login, LoginError, Logins, Origin, OwnError,
     Place, RegisterError, Registrant,
-    answer::{Answer, LoginView, UserView},
-    cookies,
 };
 use crate::{
     actor::Actor,

@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::SignedDuration;
 use shared::secret::Secret;
 
+use crate::logins::{LOGIN_LIFE, REFRESH_LIFE, TOKEN_LIFE};
+
 /// What a login puts into the browser.
 #[derive(Clone, Debug)]
 pub(super) struct Jar<'a> {
@@ -19,11 +21,11 @@ pub(super) struct Jar<'a> {
 impl Jar<'_> {
     /// `plain`: the browser is on the machine itself, without TLS.
     pub(super) fn fill(&self, plain: bool, headers: &mut HeaderMap) {
-        let life = super::REFRESH_LIFE;
-        put(headers, TOKEN, self.token.expose(), "/", true, plain, super::TOKEN_LIFE);
+        let life = REFRESH_LIFE;
+        put(headers, TOKEN, self.token.expose(), "/", true, plain, TOKEN_LIFE);
         put(headers, REFRESH, self.refresh.expose(), REFRESH_PATH, true, plain, life);
         if let Some(csrf) = self.csrf {
-            put(headers, CSRF, csrf.expose(), "/", false, plain, super::LOGIN_LIFE);
+            put(headers, CSRF, csrf.expose(), "/", false, plain, LOGIN_LIFE);
         }
     }
 }

@@ -5,10 +5,10 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{InvoiceId, SubscriberId, SubscriptionId, TenantId};
 use uuid::Uuid;
 
-use super::{InvoiceError, LineKind, sum};
 use crate::{
     billing::{Cents, Split},
     db::{StoreError, Tx},
+    invoices::{InvoiceError, LineKind, sum},
     ledger::{self, Account, Entry, Event},
     words::Name,
 };

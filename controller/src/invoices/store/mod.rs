@@ -1,5 +1,7 @@
 //! The tables `invoice`, `invoice_line` and `credit_note`.
 
+pub(super) mod bulk;
+
 use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx as _;
 use shared::id::{CreditNoteId, InvoiceId, SubscriberId, TenantId};

@@ -12,28 +12,28 @@ use crate::{
 };
 
 /// Somebody who may log in, or not.
-pub(super) struct Known {
-    pub(super) tenant: TenantId,
-    pub(super) operator: Operator,
-    pub(super) password_hash: String,
+pub(in crate::logins) struct Known {
+    pub(in crate::logins) tenant: TenantId,
+    pub(in crate::logins) operator: Operator,
+    pub(in crate::logins) password_hash: String,
     tenant_active: bool,
 }
 
 impl Known {
     /// Neither they nor their tenant are shut out.
-    pub(super) const fn is_open(&self) -> bool {
+    pub(in crate::logins) const fn is_open(&self) -> bool {
         self.tenant_active && !self.operator.disabled
     }
 }
 
 /// By what somebody is looked for.
 #[derive(Clone, Copy)]
-pub(super) enum By<'a> {
+pub(in crate::logins) enum By<'a> {
     Email(&'a Email),
     Id(TenantId, OperatorId),
 }
 
-pub(super) async fn find(tx: &mut Tx, by: By<'_>) -> Result<Option<Known>, StoreError> {
+pub(in crate::logins) async fn find(tx: &mut Tx, by: By<'_>) -> Result<Option<Known>, StoreError> {
     let (email, tenant, operator) = match by {
         By::Email(email) => (Some(email.as_str()), None, None),
         By::Id(tenant, operator) => (None, Some(*tenant.as_uuid()), Some(*operator.as_uuid())),
@@ -59,7 +59,7 @@ pub(super) async fn find(tx: &mut Tx, by: By<'_>) -> Result<Option<Known>, Store
 }
 
 /// Holds off every other attempt at this login, and says until when it is locked.
-pub(super) async fn lock(
+pub(in crate::logins) async fn lock(
     tx: &mut Tx,
     tenant: TenantId,
     operator: OperatorId,
@@ -77,7 +77,7 @@ pub(super) async fn lock(
     Ok(row.locked_until.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
-pub(super) async fn succeeded(
+pub(in crate::logins) async fn succeeded(
     tx: &mut Tx,
     login: &Known,
     now: Timestamp,
@@ -95,7 +95,7 @@ pub(super) async fn succeeded(
 }
 
 /// The same password, hashed as all are.
-pub(super) async fn set_hash(
+pub(in crate::logins) async fn set_hash(
     tx: &mut Tx,
     tenant: TenantId,
     operator: OperatorId,
@@ -113,7 +113,7 @@ pub(super) async fn set_hash(
 }
 
 /// Counts a wrong password or code, and locks the login when it was one too many.
-pub(super) async fn failed(
+pub(in crate::logins) async fn failed(
     tx: &mut Tx,
     tenant: TenantId,
     operator: OperatorId,

@@ -14,8 +14,9 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-use super::{LoggedIn, Tokens, cookies};
+use super::cookies;
 use crate::{
+    logins::{LoggedIn, Tokens},
     operators::{Operator, Role},
     words::{Email, Name},
 };
@@ -23,7 +24,7 @@ use crate::{
 /// How whoever asks is told about a login.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    pub(super) plain: bool,
+    pub(in crate::logins) plain: bool,
 }
 
 impl Answer {
@@ -82,7 +83,7 @@ pub(crate) struct UserView {
 }
 
 impl UserView {
-    pub(super) fn new(operator: Operator, tenant: TenantId) -> Self {
+    pub(in crate::logins) fn new(operator: Operator, tenant: TenantId) -> Self {
         let Operator { id, email, name, role, .. } = operator;
         Self { id, tenant, email, name, role }
     }

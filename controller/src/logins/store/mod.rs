@@ -1,12 +1,14 @@
 //! The tables `login`, `operator_session` (its tokens) and `refresh_token`.
 
+pub(super) mod known;
+
 use ipnetwork::IpNetwork;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shared::id::{LoginId, OperatorId, ResellerId, TenantId};
 use sqlx::PgPool;
 
-use super::known::{self, Known};
+use self::known::Known;
 use crate::{
     actor::Actor,
     db::{Cell, StoreError, Tx, one},
