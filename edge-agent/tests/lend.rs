@@ -30,7 +30,7 @@ use uuid::Uuid;
 const SOON: Duration = Duration::from_secs(20);
 
 /// The controller's side, by hand: fails at first, then gives what is asked for.
-fn office(listener: &TcpListener, heard: &SyncSender<(String, Questions)>) {
+fn office(listener: &TcpListener, told: &SyncSender<(String, Questions)>) {
     for (n, stream) in listener.incoming().enumerate() {
         let stream = stream.unwrap();
         let mut reader = BufReader::new(&stream);
@@ -64,7 +64,7 @@ fn office(listener: &TcpListener, heard: &SyncSender<(String, Questions)>) {
         )
         .unwrap();
         (&stream).write_all(&body).unwrap();
-        if heard.send((head, asked)).is_err() {
+        if told.send((head, asked)).is_err() {
             return;
         }
     }
@@ -80,8 +80,8 @@ async fn what_is_needed_is_asked_for_until_it_is_answered() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let api = format!("http://{}/", listener.local_addr().unwrap());
-    let (heard, requests) = sync_channel(8);
-    std::thread::spawn(move || office(&listener, &heard));
+    let (told, requests) = sync_channel(8);
+    std::thread::spawn(move || office(&listener, &told));
     let (edge, epoch) = (EdgeId::from_uuid(Uuid::now_v7()), EpochId::from_uuid(Uuid::now_v7()));
     let settings = settings::Uplink {
         url: "mqtt://127.0.0.1:1".to_owned(),

@@ -1,3 +1,5 @@
+//! Quotas, leases, steps and time of accounts, without a kernel.
+
 use shared::rate::Kbps;
 
 use super::*;
