@@ -19,6 +19,7 @@ use crate::{
         LookAgain,
         desired::{self, Desk},
         inventory::{self, Edges},
+        leases,
         link::{LinkError, Target},
         office::Office,
         presence::Secrets,
@@ -318,6 +319,7 @@ impl App {
             .merge(access_points::http::routes())
             .merge(audit::http::routes())
             .merge(desired::http::routes())
+            .merge(leases::http::routes())
             .merge(sessions::http::routes())
             .merge(vouchers::http::routes())
             .merge(ledger::http::routes())

@@ -42,7 +42,7 @@ use crate::{
         leases::Leases,
     },
     settings::Settings,
-    uplink::{Births, BrokerError, Uplink, follow},
+    uplink::{Births, BrokerError, Uplink, follow, lend},
 };
 
 pub struct Agent {
@@ -159,10 +159,12 @@ impl Agent {
         let (written_sender, written) = watch_channel(journal.head().next_seq);
         let (asks_sender, asks) = mpsc::channel(radius::ASKS_MAX);
         let leases = Arc::new(Leases::default());
+        let (hungry, epoch) = (Arc::new(Notify::new()), journal.head().epoch);
         let ways = Ways {
             written: written_sender,
             asks: asks_sender,
             leases: Arc::clone(&leases),
+            hungry: Arc::clone(&hungry),
             base: garden(&settings),
         };
         let desk = Desk::open(journal, dataplane, settings.sessions.pace(), ways)?;
@@ -230,6 +232,7 @@ impl Agent {
                 look_again,
             };
             life.spawn("uplink", session.run());
+            life.spawn("lend", lend::Lend::beside(&follow, epoch, hungry).run());
             life.spawn("follow", follow.run());
         }
         Ok(Self { life, desk, _lock: lock, reload })

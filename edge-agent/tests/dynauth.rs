@@ -102,8 +102,13 @@ impl World {
         let journal = Journal::open(&path, EpochId::from_uuid(Uuid::now_v7())).unwrap();
         let (written, _) = watch::channel(0);
         let (asks_sender, asks) = mpsc::channel(ASKS_MAX);
-        let ways =
-            Ways { written, asks: asks_sender, leases: Arc::default(), base: Garden::default() };
+        let ways = Ways {
+            written,
+            asks: asks_sender,
+            leases: Arc::default(),
+            hungry: Arc::default(),
+            base: Garden::default(),
+        };
         let leases = Arc::clone(&ways.leases);
         let pace = Pace { report_ms: 2_000, silence_ms: 300_000 };
         let desk = Desk::open(journal, Box::new(Memory::default()), pace, ways).unwrap();

@@ -236,6 +236,8 @@ fn listen(events: &Receiver<Event>, told: &Mutex<Told>) {
             | Event::Kernel
             | Event::Neighbour { .. }
             | Event::Acked(..)
+            | Event::Questions(..)
+            | Event::Leased(..)
             | Event::List(..)) => panic!("RADIUS does not say {other:?}"),
         };
         if told.holds {

@@ -17,6 +17,7 @@ use shared::{
             Answered, Asked, AuthFailures, Batch, EdgeStarted, Event, GENESIS, Metering, Observed,
             Octets, Record, SessionEffect, SessionStarted, SessionStopped, Usage, link,
         },
+        lease::{Answer, Answers, Question, Questions},
         live::{Live, LiveSession, Percentiles, RoundTrips},
         state::{Birth, State},
     },
@@ -134,6 +135,37 @@ fn live_counters() {
         &live,
         &format!(
             r#"{{"at_ms":9,"sessions":[{{"session":"ses_{HEX}","down_bytes":300,"up_bytes":2,"down_packets":1,"up_packets":0}}]}}"#
+        ),
+    );
+}
+
+#[test]
+fn leases() {
+    let question = Question {
+        subscriber: id(),
+        counted_from_ms: 1_700_000_000_000,
+        fence: 7,
+        used_bytes: 300,
+        more_bytes: 1_000,
+    };
+    check_json(
+        &Questions { epoch: id(), questions: vec![question] },
+        &format!(
+            r#"{{"epoch":"epoch_{HEX}","questions":[{{"subscriber":"sub_{HEX}","counted_from_ms":1700000000000,"fence":7,"used_bytes":300,"more_bytes":1000}}]}}"#
+        ),
+    );
+    let answer = Answer {
+        subscriber: id(),
+        counted_from_ms: 1_700_000_000_000,
+        fence: 7,
+        bytes: 1_300,
+        free_bytes: 5,
+        elsewhere_bytes: 0,
+    };
+    check_json(
+        &Answers { answers: vec![answer] },
+        &format!(
+            r#"{{"answers":[{{"subscriber":"sub_{HEX}","counted_from_ms":1700000000000,"fence":7,"bytes":1300,"free_bytes":5,"elsewhere_bytes":0}}]}}"#
         ),
     );
 }

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod desired;
 pub mod inventory;
+pub mod leases;
 pub mod link;
 pub mod live;
 pub mod office;

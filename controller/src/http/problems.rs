@@ -105,6 +105,7 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
     ("portal", 401, &["wrong-login"]),
     ("portal", 429, &["too-many-tries"]),
     ("resellers", 409, &["not-its-staff", "too-much"]),
+    ("sessions", 409, &["live-already", "no-plan"]),
     ("sessions", 502, &["command-expired", "command-failed"]),
     ("sessions", 503, &["unreachable"]),
     ("subscribers", 409, &["device-taken", "msisdn-taken", "not-by-update", "username-taken"]),

@@ -60,14 +60,8 @@ pub(super) async fn post_all(tx: &mut Tx, entries: &[Entry]) -> Result<u64, Stor
         }
     }
     let row = sqlx::query!(
-        r#"SELECT count(*) FILTER (WHERE post_entry(
-                    e.id, e.kind, e.source_kind, e.source, e.at, l.codes, l.cents)) AS "fresh!"
-             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[])
-                    WITH ORDINALITY AS e (id, kind, source_kind, source, at, n)
-             JOIN (SELECT n, array_agg(code ORDER BY m) AS codes, array_agg(cents ORDER BY m) AS cents
-                     FROM unnest($6::bigint[], $7::text[], $8::bigint[])
-                            WITH ORDINALITY AS l (n, code, cents, m)
-                    GROUP BY n) AS l ON l.n = e.n"#,
+        r#"SELECT post_entries($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[],
+                               $6::bigint[], $7::text[], $8::bigint[]) AS "fresh!""#,
         entries.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>() as _,
         kinds as _,
         source_kinds as _,

@@ -44,6 +44,7 @@ where
         .route(Need::One(Role::READERS), routes!(sessions))
         .route(Need::One(Role::READERS), routes!(session))
         .route(Need::One(MAY_END), routes!(end))
+        .merge(super::start::http::routes())
 }
 
 /// Sessions, newest first

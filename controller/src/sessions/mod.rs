@@ -32,6 +32,7 @@ pub mod ingest;
 pub mod list;
 pub mod queue;
 pub mod record;
+pub mod start;
 mod store;
 
 /// The journals of all edges. Cheap to clone.

@@ -4,6 +4,7 @@ mod billing;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
+mod courtesies;
 mod demo;
 mod factors;
 mod grants;

@@ -5,6 +5,7 @@ mod cluster;
 mod desired;
 mod edge;
 mod journal;
+mod leases;
 mod presence;
 mod sessions;
 mod walkthrough;

@@ -16,10 +16,9 @@ use super::{
     Act, Cause, Decision, LEASE, Session, Sessions,
     event::{Accounting, AcctStatus, Ticket},
     forgotten::Again,
-    limits,
     metering::{NasMeter, Told},
     session::{AcctKey, Limits, Meter},
-    slow,
+    slow, wanted_limits,
 };
 
 impl Sessions {
@@ -230,7 +229,7 @@ impl Sessions {
             .map_or(Shape { down_kbps: unlimited, up_kbps: unlimited }, |subscriber| {
                 subscriber.shape()
             });
-        let limits = subscriber.map_or_else(Limits::default, limits);
+        let limits = subscriber.map_or_else(Limits::default, wanted_limits);
         let for_ms = match record.status {
             AcctStatus::Start | AcctStatus::On | AcctStatus::Off => 0,
             AcctStatus::Interim | AcctStatus::Stop => {

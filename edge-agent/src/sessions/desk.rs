@@ -17,7 +17,7 @@ use shared::{
     id::SessionId,
     wire::latest::journal::{self, Answered},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
     Act, Ask, Decision, Held, Kept, Pace, Session, Sessions,
@@ -73,6 +73,8 @@ pub struct Ways {
     /// To those who ask NASes.
     pub asks: mpsc::Sender<Ask>,
     pub leases: Arc<Leases>,
+    /// Rung when there is something to ask the controller about quotas.
+    pub hungry: Arc<Notify>,
     /// What is for everybody, by this host's settings.
     pub base: Garden,
 }
@@ -216,6 +218,10 @@ impl Desk {
             Event::Neighbour { mac, ip } => {
                 self.sessions.neighbour(mac, ip, now_ms, decision);
             }
+            Event::Questions(answer) => {
+                let _ = answer.send(self.sessions.questions(now_ms));
+            }
+            Event::Leased(answers) => self.sessions.leased(&answers, now_ms, decision),
             Event::Acked(next_seq) => {
                 self.journal.acknowledged(next_seq, now_ms.saturating_sub(KEEP_MS))?;
             }
@@ -326,6 +332,9 @@ impl Desk {
             && let Err(error) = self.dataplane.set_accounts(&decision.accounts)
         {
             tracing::error!(error = %Chain(&error), "accounts are not in the data plane");
+        }
+        if self.sessions.take_asks() {
+            self.ways.hungry.notify_one();
         }
         let together = self.install_together(&decision.acts);
         for act in decision.acts {

@@ -13,6 +13,7 @@ use shared::{
         command::Effect,
         desired::{Class, Subscriber},
         journal::Answered,
+        lease::{self, Question},
         live::RoundTrips,
     },
 };
@@ -44,7 +45,13 @@ pub enum Event {
     /// Data plane: something has happened to a session or an account.
     Kernel,
     /// Kernel: a device has this address now.
-    Neighbour { mac: Mac, ip: IpAddr },
+    Neighbour {
+        mac: Mac,
+        ip: IpAddr,
+    },
+    /// Uplink: what is to be asked about quotas that other edges use, too; and what was answered.
+    Questions(Answer<Vec<Question>>),
+    Leased(Vec<lease::Answer>),
     /// Uplink: everything before this sequence number is committed at the controller.
     Acked(u64),
     /// Metrics and command line: what is there now.

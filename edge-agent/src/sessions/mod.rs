@@ -36,9 +36,11 @@ pub mod desk;
 pub mod event;
 mod failures;
 mod forgotten;
+mod leased;
 pub mod leases;
 mod list;
 mod metering;
+mod online;
 mod round;
 mod session;
 mod slots;
@@ -58,7 +60,7 @@ pub use metering::NasMeter;
 use radius::dynauth::ErrorCause;
 pub use session::{AcctKey, Cause, Kept, Limits, Meter, Session};
 use slots::Slots;
-use terms::{limits, own_prefixes, slow};
+use terms::{limits, own_prefixes, slow, wanted_limits};
 
 #[derive(Debug)]
 pub struct Sessions {
@@ -204,7 +206,7 @@ impl Sessions {
                 }
             }
             if session.account.is_some() {
-                session.account = sessions.accounts.stays(&session.username).map(|it| it.0);
+                session.account = sessions.accounts.stays(&session.username, now_ms).map(|it| it.0);
             }
             if let Some(entry) = session.entry(boot_ms) {
                 if let Some(mac) = entry.mac {
@@ -273,7 +275,8 @@ impl Sessions {
             return;
         };
         let subscriber = &open.subscriber;
-        let account = self.accounts.arrive(subscriber);
+        let account = self.accounts.arrive(subscriber, now_ms);
+        let left = self.accounts.left_seconds(&subscriber.username, now_ms);
         decision.account(&self.accounts, &subscriber.username);
         let session = Session {
             id: open.session,
@@ -294,12 +297,12 @@ impl Sessions {
             prefixes,
             started_at_ms: now_ms,
             revision: open.revision,
-            limits: limits(subscriber),
+            limits: limits(subscriber, left),
             counters: Counters::default(),
             active_at_ms: now_ms,
             reported: Counters::default(),
             is_known: true,
-            wanted: (subscriber.shape(), limits(subscriber)),
+            wanted: (subscriber.shape(), wanted_limits(subscriber)),
             heard_at_ms: now_ms,
             event_at_ms: now_ms,
             asked_at_ms: None,
@@ -363,7 +366,7 @@ impl Sessions {
             self.by_acct.remove(key);
         }
         if session.account.is_some() {
-            self.accounts.leave(&session.username);
+            self.accounts.leave(&session.username, now_ms);
             if let Some(held) = self.accounts.get(&session.username) {
                 decision.rows.push(Row::Put { session: held.key(), body: held.to_row() });
             }

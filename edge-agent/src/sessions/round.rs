@@ -1,6 +1,12 @@
 //! What happens each second: readings, charges, limits, reports, second tries. Pure.
 
-use shared::{id::SessionId, wire::latest::journal};
+use shared::{
+    id::SessionId,
+    wire::latest::{
+        journal,
+        lease::{Answer, Question},
+    },
+};
 
 use super::{Act, Cause, Decision, Sessions};
 use crate::{
@@ -62,7 +68,7 @@ impl Sessions {
 
     /// Takes what was charged to accounts, as [`Self::accounts`] asked for it.
     pub fn charged(&mut self, charges: &[Charge], now_ms: u64, decision: &mut Decision) {
-        let found = self.accounts.observe(charges);
+        let found = self.accounts.observe(charges, now_ms);
         for username in found.changed {
             decision.accounts.extend(self.accounts.account(&username));
         }
@@ -79,6 +85,23 @@ impl Sessions {
     /// The accounts whose charges are of interest, in the kernel's words.
     pub fn accounts(&self) -> Vec<(AccountNumber, u128)> {
         self.accounts.numbers()
+    }
+
+    /// Since this was asked last, is there something to ask the controller about quotas?
+    pub const fn take_asks(&mut self) -> bool {
+        self.accounts.take_asks()
+    }
+
+    /// What to ask it now.
+    pub fn questions(&mut self, now_ms: u64) -> Vec<Question> {
+        self.accounts.questions(now_ms)
+    }
+
+    /// What it has said: written down, and then brought to the kernel.
+    pub fn leased(&mut self, answers: &[Answer], now_ms: u64, decision: &mut Decision) {
+        for username in self.accounts.answered(answers, now_ms) {
+            decision.account(&self.accounts, &username);
+        }
     }
 
     /// When the data plane's clock began: the wall clock may be set in between.

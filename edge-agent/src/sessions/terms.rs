@@ -47,12 +47,18 @@ pub(super) fn slow(subscriber: &Subscriber) -> Shape {
 /// Enough for messages and the portal.
 const SLOW_KBPS: u32 = 512;
 
-pub(super) fn limits(subscriber: &Subscriber) -> Limits {
-    let Subscriber { data_bytes, online_seconds, session_timeout, idle_timeout, .. } = subscriber;
-    let session_seconds = [*online_seconds, session_timeout.map(u64::from)];
+/// What is said of one session; `left` is what is left of all time on-line, from its beginning on.
+pub(super) fn limits(subscriber: &Subscriber, left: Option<u64>) -> Limits {
+    let Subscriber { data_bytes, session_timeout, idle_timeout, .. } = subscriber;
+    let session_seconds = [left, session_timeout.map(u64::from)];
     Limits {
         data_bytes: *data_bytes,
         session_seconds: session_seconds.into_iter().flatten().min(),
         idle_seconds: idle_timeout.map(u64::from),
     }
+}
+
+/// As if nothing were used: to see that something else is wanted.
+pub(super) fn wanted_limits(subscriber: &Subscriber) -> Limits {
+    limits(subscriber, subscriber.online_seconds)
 }

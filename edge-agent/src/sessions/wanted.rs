@@ -1,6 +1,6 @@
 //! What is wanted of live sessions: the desired state, and single commands. Pure.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use shared::{
     id::SessionId,
@@ -9,6 +9,7 @@ use shared::{
 
 use super::{
     Act, Cause, Decision, LEASE, Session, Sessions, Want, event, limits, own_prefixes, slow,
+    wanted_limits,
 };
 use crate::desired::Snapshot;
 
@@ -17,6 +18,7 @@ impl Sessions {
     pub fn desired(&mut self, snapshot: &Snapshot, now_ms: u64, decision: &mut Decision) {
         self.nas = snapshot.nas().iter().map(|nas| (nas.name.clone(), Arc::clone(nas))).collect();
         let ids: Vec<SessionId> = self.live.keys().copied().collect();
+        let mut anew = HashSet::new();
         for id in ids {
             let Some(session) = self.live.get_mut(&id) else { continue };
             let Some(subscriber) = snapshot.identified(&session.username) else {
@@ -36,21 +38,31 @@ impl Sessions {
                 decision.leases.extend(session.lease(lasting));
             }
             let account_before = session.account;
+            // Another term of the account: its time begins anew, for all of its sessions.
+            let is_anew = session.account.is_some()
+                && (self.accounts.want(subscriber, now_ms) || anew.contains(&session.username));
             if session.account.is_some() {
-                if self.accounts.want(subscriber) {
+                if is_anew && anew.insert(session.username.clone()) {
                     decision.account(&self.accounts, &session.username);
                 }
             } else if is_metered_here {
                 // It needs one now.
-                session.account = self.accounts.arrive(subscriber).map(|number| number.0);
+                session.account = self.accounts.arrive(subscriber, now_ms).map(|number| number.0);
                 decision.account(&self.accounts, &session.username);
             }
             let has_account = session.account;
             let own = (slow(subscriber), own_prefixes(subscriber, told_by(session)));
-            let wanted = (subscriber.shape(), limits(subscriber));
+            let wanted = (subscriber.shape(), wanted_limits(subscriber));
+            let left = session
+                .account
+                .and_then(|_| self.accounts.left_seconds(&session.username, now_ms))
+                .map(|left| left + now_ms.saturating_sub(session.started_at_ms).div_ceil(1_000))
+                // Of one that its NAS meters, each session has all of it.
+                .or_else(|| subscriber.online_seconds.filter(|_| !is_metered_here));
             let was_active = session.class != Class::Blocked;
             let had = (session.slow, session.prefixes.clone());
             let stays = session.wanted == wanted
+                && !(is_anew && subscriber.online_seconds.is_some())
                 && session.class == subscriber.class
                 && had == own
                 && has_account == account_before;
@@ -61,7 +73,10 @@ impl Sessions {
             let shape_before = session.shape;
             if session.wanted != wanted {
                 session.wanted = wanted;
-                (session.shape, session.limits) = wanted;
+                session.shape = wanted.0;
+                session.limits = limits(subscriber, left);
+            } else if is_anew {
+                session.limits.session_seconds = limits(subscriber, left).session_seconds;
             }
             session.class = subscriber.class;
             let is_blocked = session.class == Class::Blocked;

@@ -26,6 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
 pub mod follow;
+pub mod lend;
 mod transport;
 mod window;
 

@@ -11,5 +11,5 @@ pub mod topic;
 pub mod v1;
 
 pub mod latest {
-    pub use super::v1::{ack, command, desired, journal, live, state};
+    pub use super::v1::{ack, command, desired, journal, lease, live, state};
 }

@@ -22,8 +22,9 @@ const BEGIN: &str = "2027-01-01 00:00:00+00";
 const STEP_SECONDS: &str = "3600";
 
 pub fn run(options: &Options) -> Result<Value> {
-    let subscribers = if options.quick { QUICK } else { SUBSCRIBERS };
-    let months: u32 = if options.quick { 3 } else { 12 };
+    let subscribers =
+        options.subscribers.unwrap_or(if options.quick { QUICK } else { SUBSCRIBERS });
+    let months = options.months.unwrap_or(if options.quick { 3 } else { 12 });
     let binary = controller()?;
     let postgres = Postgres::bare()?;
     let measured = measure(&postgres, &binary, subscribers, months);
@@ -101,6 +102,7 @@ fn measure(
         anyhow::bail!("counts: {counts}");
     };
     println!("{subscribers} subscribers, {months} months: {billing:.1} s of billing");
+    println!("{cpu:.1} s of the database's processor, {paying:.1} s of payments beside it");
     println!("{looked} looks, {periods} terms, {invoices} invoices, {entries} entries");
     println!("{suspended} suspensions; the same again: {again:.1} s, and nothing is another");
     println!("trial balance 0; deferred and receivables as their rows say");

@@ -34,6 +34,12 @@ pub struct Options {
     /// Of `dataplane`: in a guest whose kernel has `fq`, `fq_codel` and CAKE, beside those.
     #[arg(long)]
     pub vm: bool,
+    /// Of `billing`: how many there are, instead of 10,000.
+    #[arg(long)]
+    pub subscribers: Option<u32>,
+    /// Of `billing`: for how long, instead of a year.
+    #[arg(long)]
+    pub months: Option<u32>,
 }
 
 impl Options {

@@ -136,6 +136,17 @@ pub(super) const NOUNS: &[Noun] = &[
                 ],
             ),
             Action::show("Show one session", "/api/sessions/{id}"),
+            Action::post(
+                "start",
+                "Let somebody on-line for a while who has not paid",
+                "/api/sessions/start",
+                &[
+                    Field::text("subscriber", "/subscriber", "Who").must(),
+                    Field::of("seconds", "/seconds", Kind::Number, "For how long").default("900"),
+                    Field::of("data-bytes", "/data_bytes", Kind::Number, "No more than this"),
+                    Field::of("plan", "/plan_version", Kind::Plan, "Whose rates; else the last"),
+                ],
+            ),
             Action::post("end", "Disconnect", "/api/sessions/{id}/end", &[]),
             Action {
                 name: "why",

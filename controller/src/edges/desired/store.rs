@@ -41,6 +41,8 @@ pub(super) struct Wishes<'c> {
 /// state: it says what there was, and from when it is counted.
 struct Counted {
     data_bytes: Option<u64>,
+    leased: bool,
+    online_seconds: Option<u64>,
     used_up: UsedUp,
     steps: Vec<Step>,
     from_ms: Option<u64>,
@@ -90,10 +92,13 @@ impl Counted {
         if data_bytes.is_none() {
             used_up = UsedUp::End;
         }
-        let counts = data_bytes.is_some() || !steps.is_empty();
+        let online_seconds =
+            row.online_seconds.map(|all| bytes("online_seconds", all)).transpose()?;
+        let counts = data_bytes.is_some() || !steps.is_empty() || online_seconds.is_some();
         let from = row.counted_from.filter(|_| counts).map(jiff_sqlx::Timestamp::to_jiff);
         let from_ms = from.and_then(|at| u64::try_from(at.as_millisecond()).ok());
-        Ok(Self { data_bytes, used_up, steps, from_ms })
+        let leased = row.leased && data_bytes.is_some() && from_ms.is_some();
+        Ok(Self { data_bytes, leased, online_seconds, used_up, steps, from_ms })
     }
 }
 
@@ -138,6 +143,8 @@ struct SubscriberRow {
     slow_down_kbps: Option<i32>,
     slow_up_kbps: Option<i32>,
     data_bytes: Option<i64>,
+    leased: bool,
+    online_seconds: Option<i64>,
     counted_from: Option<jiff_sqlx::Timestamp>,
     steps_after: Vec<i64>,
     steps_down: Vec<i32>,
@@ -307,8 +314,15 @@ impl Wishes<'_> {
                     CASE WHEN given.id IS NOT NULL THEN given.bytes_granted \
                          ELSE coalesce(term.bytes_granted, version.data_bytes) \
                               + coalesce(more.bytes, 0)::bigint END AS data_bytes, \
+                    (coalesce(given.bytes_granted, term.bytes_granted) IS NOT NULL AND \
+                     (SELECT count(*) > 1 FROM edge \
+                       WHERE edge.tenant_id = $1 AND NOT edge.revoked)) AS \"leased!\", \
+                    CASE WHEN given.id IS NOT NULL THEN given.seconds_granted \
+                         ELSE coalesce(term.seconds_granted, version.online_seconds) \
+                              + coalesce(more.seconds, 0)::bigint END AS online_seconds, \
                     CASE WHEN given.id IS NOT NULL THEN lower(given.valid) \
-                         WHEN version.data_bytes IS NULL AND version.fup_window <> 'period' \
+                         WHEN version.data_bytes IS NULL AND version.online_seconds IS NULL \
+                              AND version.fup_window <> 'period' \
                          THEN date_trunc(version.fup_window, $2::timestamptz AT TIME ZONE tenant.tz) \
                                 AT TIME ZONE tenant.tz \
                          ELSE coalesce(term.start, what.term_start) END \
@@ -334,7 +348,8 @@ impl Wishes<'_> {
                     AND (one.state IN ('active', 'grace') OR one.walled) \
                   ORDER BY one.walled, one.id LIMIT 1) AS what ON true \
                LEFT JOIN LATERAL ( \
-                 SELECT one.id, one.plan_version_id, one.valid, one.bytes_granted \
+                 SELECT one.id, one.plan_version_id, one.valid, one.bytes_granted, \
+                        one.seconds_granted \
                    FROM entitlement AS one \
                   WHERE one.tenant_id = who.tenant_id AND one.subscriber_id = who.id \
                     AND one.valid @> $2::timestamptz \
@@ -342,7 +357,8 @@ impl Wishes<'_> {
                     AND (what.id IS NULL OR what.walled) \
                   ORDER BY upper(one.valid), one.id LIMIT 1) AS given ON true \
                LEFT JOIN LATERAL ( \
-                 SELECT lower(period.during) AS start, quota.bytes_granted \
+                 SELECT lower(period.during) AS start, quota.bytes_granted, \
+                        quota.seconds_granted \
                    FROM subscription_period AS period \
                    LEFT JOIN entitlement AS quota \
                      ON quota.tenant_id = period.tenant_id AND quota.source_kind = 'period' \
@@ -352,7 +368,8 @@ impl Wishes<'_> {
                     AND upper(period.during) > least(what.term_start, $2::timestamptz) \
                   ORDER BY lower(period.during) DESC LIMIT 1) AS term ON true \
                LEFT JOIN LATERAL ( \
-                 SELECT sum(one.bytes_granted) AS bytes FROM entitlement AS one \
+                 SELECT sum(one.bytes_granted) AS bytes, sum(one.seconds_granted) AS seconds \
+                   FROM entitlement AS one \
                   WHERE one.tenant_id = who.tenant_id AND one.subscriber_id = who.id \
                     AND one.source_kind = 'topup' AND one.valid @> $2::timestamptz) AS more ON true \
                JOIN plan_version AS version \
@@ -381,12 +398,15 @@ impl Wishes<'_> {
             down_kbps: kbps("down_kbps", row.down_kbps)?,
             up_kbps: kbps("up_kbps", row.up_kbps)?,
         };
-        let Counted { data_bytes, used_up, steps, from_ms } = Counted::of(&row, shape)?;
+        let Counted { data_bytes, leased, online_seconds, used_up, steps, from_ms } =
+            Counted::of(&row, shape)?;
         let password = row.password_sealed.map(|sealed| self.seal.open(&place, &sealed));
         let macs = row.macs.iter().map(|mac| mac.parse());
         Ok(Subscriber {
             class: if row.walled { Class::Garden } else { Class::Active },
             data_bytes,
+            leased,
+            online_seconds,
             used_up,
             steps,
             counted_from_ms: from_ms,

@@ -11,7 +11,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::{LookAgain, office::Cutter, secret::SecretHash};
+use super::{LookAgain, leases, office::Cutter, secret::SecretHash};
 use crate::{
     actor::Actor,
     audit, clock,
@@ -163,6 +163,9 @@ impl Edges {
         after.revoked = change.revoked.unwrap_or(after.revoked);
         if !store::update(&mut tx, actor.tenant, &after, version).await? {
             return Err(EdgeError::Stale);
+        }
+        if after.revoked && !before.revoked {
+            leases::forsake(&mut tx, id).await?;
         }
         after.version = version + 1;
         record(&mut tx, actor, "edge.update", Some(&before), &after).await?;

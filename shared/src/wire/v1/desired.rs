@@ -238,6 +238,10 @@ pub struct Subscriber {
     /// What is left to use, down and up together, by all devices; counted from when it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_bytes: Option<u64>,
+    /// `data_bytes` may be used on other edges, too: here no more than is leased
+    /// ([`lease`](super::lease)).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub leased: bool,
     /// What a session is when that is used up.
     #[serde(default, skip_serializing_if = "UsedUp::is_end")]
     pub used_up: UsedUp,
@@ -247,11 +251,12 @@ pub struct Subscriber {
     /// Rates of all devices together from some usage on (a fair use policy), in ascending order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
-    /// From when `data_bytes` and `steps` are counted, in milliseconds since 1970: as long as it is
-    /// the same, what was used stays used, whatever else is said.
+    /// From when `data_bytes`, `steps` and `online_seconds` are counted, in milliseconds since 1970: as
+    /// long as it is the same, what was used stays used, whatever else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_from_ms: Option<u64>,
-    /// What is left of time on-line.
+    /// What is left of time on-line, of all devices together and each moment once; counted from when
+    /// it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,6 +301,7 @@ impl Subscriber {
             slow: None,
             together: None,
             data_bytes: None,
+            leased: false,
             used_up: UsedUp::End,
             used_bytes: 0,
             steps: Vec::new(),
@@ -343,6 +349,11 @@ impl UsedUp {
     const fn is_end(&self) -> bool {
         matches!(self, Self::End)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(yes: &bool) -> bool {
+    !*yes
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

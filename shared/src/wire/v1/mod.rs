@@ -4,5 +4,6 @@ pub mod ack;
 pub mod command;
 pub mod desired;
 pub mod journal;
+pub mod lease;
 pub mod live;
 pub mod state;

@@ -198,17 +198,29 @@ fn last_words(folder: &TempDir) -> String {
 }
 
 /// User and system time of a `stat` file of `/proc`.
-#[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a measurement")]
 pub(super) fn cpu_seconds(stat: &str) -> Result<f64> {
+    // `utime` and `stime`.
+    seconds_of(stat, 11)
+}
+
+/// Of children that have ended.
+pub(super) fn cpu_seconds_of_ended(stat: &str) -> Result<f64> {
+    // `cutime` and `cstime`.
+    seconds_of(stat, 13)
+}
+
+/// Two fields, counted from behind the name.
+#[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "a measurement")]
+fn seconds_of(stat: &str, field: usize) -> Result<f64> {
     let text = fs::read_to_string(stat).with_context(|| format!("{stat} is gone"))?;
-    // The name before it may hold spaces; `utime` and `stime` are 11 and 12 fields behind it.
+    // The name before it may hold spaces.
     let (_, rest) = text.rsplit_once(") ").context("a stat file without a name")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     let ticks = |at: usize| -> Result<u64> {
         Ok(fields.get(at).context("a stat file that ends early")?.parse()?)
     };
     let per_second = sysconf(SysconfVar::CLK_TCK)?.context("a clock without ticks")?;
-    Ok((ticks(11)? + ticks(12)?) as f64 / per_second as f64)
+    Ok((ticks(field)? + ticks(field + 1)?) as f64 / per_second as f64)
 }
 
 /// A process's own pages, and its part of those that it shares.

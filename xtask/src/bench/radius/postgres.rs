@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{
     SUBSCRIBERS,
-    peers::{Guard, cpu_seconds, memory_bytes, pinned},
+    peers::{Guard, cpu_seconds, cpu_seconds_of_ended, memory_bytes, pinned},
     request::{password_of, username},
 };
 use crate::workspace;
@@ -119,10 +119,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// Of all its processes.
+    /// Of all its processes, those that have ended among them.
     #[expect(clippy::float_arithmetic, reason = "a measurement")]
     pub(in crate::bench) fn cpu_seconds(&self) -> Result<f64> {
-        let mut sum = 0.0;
+        let mut sum = cpu_seconds_of_ended(&format!("/proc/{}/stat", self.server.0.id()))?;
         for pid in self.processes()? {
             // One that has just ended has used next to nothing: those at work stay.
             sum += cpu_seconds(&format!("/proc/{pid}/stat")).unwrap_or(0.0);

@@ -9,18 +9,25 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use shared::{
-    id::SessionId,
+    id::{SessionId, SubscriberId},
     rate::Shape,
-    wire::latest::desired::{Class, Step, Subscriber, UsedUp},
+    wire::latest::{
+        desired::{Class, Step, Subscriber, UsedUp},
+        lease::{Answer, Question},
+    },
 };
 
-use super::slots::Slots;
+use super::{leased::Leased, online::Online, slots::Slots};
 use crate::dataplane::{Account, AccountNumber, Charge, Slot};
 
 #[derive(Debug)]
 pub(super) struct Accounts {
     held: BTreeMap<String, Held>,
     numbers: Slots,
+    /// Of the last question.
+    fence: u64,
+    /// There is something to ask the controller.
+    asks: bool,
 }
 
 /// One subscriber's.
@@ -37,6 +44,11 @@ pub struct Held {
     number: Option<u32>,
     /// How often it has given a number back: the kernel's counter is then another.
     tenure: u64,
+    /// Of a quota that other edges use, too.
+    #[serde(default)]
+    leased: Leased,
+    #[serde(default)]
+    online: Online,
     /// How many sessions there are.
     #[serde(skip)]
     sessions: usize,
@@ -55,12 +67,26 @@ struct Terms {
     together: Option<Shape>,
     #[serde(default)]
     counted_from_ms: Option<u64>,
+    #[serde(default)]
+    online_seconds: Option<u64>,
+    /// Whose quota is leased.
+    #[serde(default)]
+    leased: Option<SubscriberId>,
 }
 
 impl Terms {
     fn of(subscriber: &Subscriber) -> Self {
         let Subscriber {
-            data_bytes, used_up, used_bytes, steps, together, counted_from_ms, ..
+            data_bytes,
+            used_up,
+            used_bytes,
+            steps,
+            together,
+            counted_from_ms,
+            online_seconds,
+            leased,
+            id,
+            ..
         } = subscriber;
         Self {
             data_bytes: *data_bytes,
@@ -69,11 +95,16 @@ impl Terms {
             steps: steps.clone(),
             together: *together,
             counted_from_ms: *counted_from_ms,
+            online_seconds: *online_seconds,
+            leased: id.filter(|_| *leased && data_bytes.is_some()),
         }
     }
 
     fn are_any(&self) -> bool {
-        self.data_bytes.is_some() || self.together.is_some() || !self.steps.is_empty()
+        self.data_bytes.is_some()
+            || self.together.is_some()
+            || self.online_seconds.is_some()
+            || !self.steps.is_empty()
     }
 }
 
@@ -81,15 +112,32 @@ impl Held {
     fn new(username: String, terms: Terms) -> Self {
         let (began_at, carried, charged, tenure, sessions) = (0, 0, 0, 0, 0);
         let (number, written) = (None, None);
-        Self { username, terms, began_at, carried, charged, number, tenure, sessions, written }
+        let (leased, online) = (Leased::default(), Online::default());
+        Self {
+            username,
+            terms,
+            began_at,
+            carried,
+            charged,
+            number,
+            tenure,
+            leased,
+            online,
+            sessions,
+            written,
+        }
     }
 
     /// Other terms begin anew, unless they say that they count what was counted before.
-    fn take_up(&mut self, terms: Terms) {
+    fn take_up(&mut self, terms: Terms, now_ms: u64) {
         let goes_on =
             terms.counted_from_ms.is_some() && terms.counted_from_ms == self.terms.counted_from_ms;
-        if !goes_on {
+        if goes_on {
+            self.leased.look_again();
+        } else {
             self.began_at = self.total();
+            self.leased = Leased::default();
+            self.online.reset(now_ms);
         }
         self.terms = terms;
     }
@@ -103,9 +151,23 @@ impl Held {
         self.total().saturating_sub(self.began_at)
     }
 
-    /// What is left; `None` without a quota.
+    /// What is left; `None` without a quota. Of one that other edges use, too, as far as is known.
     pub fn left(&self) -> Option<u64> {
-        self.terms.data_bytes.map(|bytes| bytes.saturating_sub(self.used()))
+        self.terms.data_bytes.map(|bytes| match self.terms.leased {
+            Some(_) => self.leased.left(self.used(), bytes),
+            None => bytes.saturating_sub(self.used()),
+        })
+    }
+
+    /// May more come, although nothing may pass now?
+    fn may_get_more(&self) -> bool {
+        self.terms.leased.is_some() && !self.leased.is_last()
+    }
+
+    /// What is left of the time on-line.
+    pub fn left_seconds(&self, now_ms: u64) -> Option<u64> {
+        let all = self.terms.online_seconds?.saturating_mul(1_000);
+        Some(all.saturating_sub(self.online.used_ms(now_ms)).div_ceil(1_000))
     }
 
     /// For the row beside the journal.
@@ -126,9 +188,14 @@ impl Held {
         id(&self.username, self.tenure)
     }
 
+    /// Has it a part of a quota, or does it need one?
+    const fn is_of_interest(&self) -> bool {
+        self.terms.leased.is_some() && (self.number.is_some() || self.leased.goes_back())
+    }
+
     fn account(&self, number: u32) -> Account {
-        let Terms { data_bytes, used_up, used_bytes, steps, together, counted_from_ms: _ } =
-            &self.terms;
+        let Terms { data_bytes, used_up, used_bytes, steps, together, leased, .. } = &self.terms;
+        let bytes = leased.map_or(*data_bytes, |_| Some(self.leased.bytes));
         // In what the kernel counts.
         let at = |bytes: u64| (self.began_at + bytes).saturating_sub(self.carried);
         let after = |step: &Step| at(step.after_bytes.saturating_sub(*used_bytes));
@@ -143,7 +210,7 @@ impl Held {
                 .map_or(*together, |step| Some(step.shape)),
             slow: next.map(|step| step.shape),
             step: next.map(after),
-            quota: data_bytes.map(at),
+            quota: bytes.map(at),
             beyond: match used_up {
                 UsedUp::End => Class::Blocked,
                 UsedUp::Garden => Class::Garden,
@@ -166,16 +233,21 @@ impl Accounts {
         let taken = kept.iter().filter_map(|held| held.number).chain([AccountNumber::SITE.0]);
         let numbers = Slots::new(slots.saturating_add(1), taken.map(Slot));
         let held = kept.into_iter().map(|held| (held.username.clone(), held)).collect();
-        Self { held, numbers }
+        Self { held, numbers, fence: 0, asks: true }
     }
 
     pub(super) fn get(&self, username: &str) -> Option<&Held> {
         self.held.get(username)
     }
 
+    /// What is left of the subscriber's time on-line.
+    pub(super) fn left_seconds(&self, username: &str, now_ms: u64) -> Option<u64> {
+        self.get(username)?.left_seconds(now_ms)
+    }
+
     /// A session of the subscriber begins. `None`: it needs no account. The account is to be
     /// brought to the kernel before the session is.
-    pub(super) fn arrive(&mut self, subscriber: &Subscriber) -> Option<AccountNumber> {
+    pub(super) fn arrive(&mut self, subscriber: &Subscriber, now_ms: u64) -> Option<AccountNumber> {
         let terms = Terms::of(subscriber);
         if !terms.are_any() {
             return None;
@@ -185,28 +257,39 @@ impl Accounts {
             .entry(subscriber.username.clone())
             .or_insert_with(|| Held::new(subscriber.username.clone(), terms.clone()));
         if held.terms != terms {
-            held.take_up(terms);
+            held.take_up(terms, now_ms);
         }
+        held.leased.is_for(subscriber);
         let number = match held.number {
             Some(number) => number,
             None => self.numbers.take()?.0,
         };
         held.number = Some(number);
         held.sessions += 1;
+        held.leased.arrive();
+        held.online.begin(now_ms);
+        self.asks |= held.terms.leased.is_some();
         Some(AccountNumber(number))
     }
 
     /// A session that was taken over has this account.
-    pub(super) fn stays(&mut self, username: &str) -> Option<AccountNumber> {
+    pub(super) fn stays(&mut self, username: &str, now_ms: u64) -> Option<AccountNumber> {
         let held = self.held.get_mut(username)?;
         held.sessions += 1;
+        held.online.begin(now_ms);
         held.number.map(AccountNumber)
     }
 
     /// A session has ended; what the kernel counted until then was read before.
-    pub(super) fn leave(&mut self, username: &str) {
+    pub(super) fn leave(&mut self, username: &str, now_ms: u64) {
         let Some(held) = self.held.get_mut(username) else { return };
+        held.online.see(now_ms);
         held.sessions = held.sessions.saturating_sub(1);
+        if held.sessions == 0 {
+            held.online.end();
+            held.leased.leave(held.used());
+            self.asks |= held.terms.leased.is_some();
+        }
         if held.sessions == 0
             && let Some(number) = held.number.take()
         {
@@ -226,18 +309,20 @@ impl Accounts {
             .map(|held| held.username.clone())
             .collect();
         for username in idle {
-            self.leave(&username);
+            self.leave(&username, 0);
         }
     }
 
     /// The subscriber's terms as they are wanted now. `true`: they are other ones.
-    pub(super) fn want(&mut self, subscriber: &Subscriber) -> bool {
+    pub(super) fn want(&mut self, subscriber: &Subscriber, now_ms: u64) -> bool {
         let terms = Terms::of(subscriber);
         let Some(held) = self.held.get_mut(&subscriber.username) else { return false };
         if held.terms == terms {
             return false;
         }
-        held.take_up(terms);
+        held.take_up(terms, now_ms);
+        held.leased.is_for(subscriber);
+        self.asks |= held.terms.leased.is_some();
         true
     }
 
@@ -255,7 +340,7 @@ impl Accounts {
 
     /// Takes what the kernel says of [`numbers`](Self::numbers), in their order. Whose data is used
     /// up, and whose rates change.
-    pub(super) fn observe(&mut self, charges: &[Charge]) -> Found {
+    pub(super) fn observe(&mut self, charges: &[Charge], now_ms: u64) -> Found {
         let mut found = Found::default();
         let numbered = self.held.values_mut().filter(|held| held.number.is_some());
         for (held, charge) in numbered.zip(charges) {
@@ -265,10 +350,13 @@ impl Accounts {
                 found.changed.push(held.username.clone());
             }
             held.charged = charge.charged;
+            held.online.see(now_ms);
+            self.asks |= held.terms.leased.is_some() && held.leased.is_due(held.used(), now_ms);
             if charge.happened.has_stepped() {
                 found.changed.push(held.username.clone());
             }
-            if charge.happened.is_used_up() || held.left() == Some(0) {
+            let is_over = charge.happened.is_used_up() || held.left() == Some(0);
+            if is_over && !held.may_get_more() {
                 match held.terms.used_up {
                     UsedUp::End => found.ended.push(held.username.clone()),
                     UsedUp::Garden => {}
@@ -276,6 +364,50 @@ impl Accounts {
             }
         }
         found
+    }
+
+    /// Since this was asked last, is there something to ask the controller?
+    pub(super) const fn take_asks(&mut self) -> bool {
+        std::mem::replace(&mut self.asks, false)
+    }
+
+    /// What to ask the controller now.
+    pub(super) fn questions(&mut self, now_ms: u64) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for held in self.held.values_mut().filter(|held| held.is_of_interest()) {
+            let Some(subscriber) = held.terms.leased else { continue };
+            let (used_bytes, fence) = (held.used(), now_ms.max(self.fence + 1));
+            if let Some(more_bytes) = held.leased.question(used_bytes, fence, now_ms) {
+                self.fence = fence;
+                let counted_from_ms = held.terms.counted_from_ms.unwrap_or_default();
+                questions.push(Question {
+                    subscriber,
+                    counted_from_ms,
+                    fence,
+                    used_bytes,
+                    more_bytes,
+                });
+            }
+        }
+        questions
+    }
+
+    /// What the controller has said. Whose bound is another.
+    pub(super) fn answered(&mut self, answers: &[Answer], now_ms: u64) -> Vec<String> {
+        let mut changed = Vec::new();
+        for held in self.held.values_mut().filter(|held| held.is_of_interest()) {
+            let is_about = |answer: &&Answer| {
+                Some(answer.subscriber) == held.terms.leased
+                    && Some(answer.counted_from_ms) == held.terms.counted_from_ms
+            };
+            let Some(answer) = answers.iter().find(is_about) else { continue };
+            // A clock that was set back: the controller has seen newer ones.
+            self.fence = self.fence.max(answer.fence);
+            if held.leased.answered(answer, now_ms) {
+                changed.push(held.username.clone());
+            }
+        }
+        changed
     }
 
     /// For the rows beside the journal: those that have a number, and were charged since they were
@@ -299,119 +431,4 @@ pub(super) struct Found {
 }
 
 #[cfg(test)]
-mod tests {
-    use shared::rate::Kbps;
-
-    use super::*;
-    use crate::dataplane::Happened;
-
-    fn shape(kbps: u32) -> Shape {
-        let kbps = Kbps::new(kbps).unwrap();
-        Shape { down_kbps: kbps, up_kbps: kbps }
-    }
-
-    fn amina() -> Subscriber {
-        Subscriber { data_bytes: Some(1_000), ..Subscriber::new("amina".to_owned(), shape(10_000)) }
-    }
-
-    fn charged(bytes: u64) -> Charge {
-        Charge { charged: bytes, happened: Happened::default() }
-    }
-
-    #[test]
-    fn devices_share_a_quota_and_it_goes_on_in_the_next_session() {
-        let mut accounts = Accounts::new(8, Vec::new());
-        let number = accounts.arrive(&amina()).unwrap();
-        assert_eq!(accounts.arrive(&amina()), Some(number));
-        assert_eq!(accounts.account("amina").unwrap().quota, Some(1_000));
-        accounts.observe(&[charged(300)]);
-        accounts.leave("amina");
-        accounts.leave("amina");
-        assert_eq!(accounts.account("amina"), None);
-        let again = accounts.arrive(&amina()).unwrap();
-        assert_ne!(again, AccountNumber::SITE);
-        assert_eq!(accounts.account("amina").unwrap().quota, Some(700));
-        assert_eq!(accounts.get("amina").unwrap().left(), Some(700));
-        assert_eq!(accounts.observe(&[charged(700)]).ended, ["amina"]);
-    }
-
-    #[test]
-    fn more_that_is_said_counts_from_then_on() {
-        let mut accounts = Accounts::new(8, Vec::new());
-        accounts.arrive(&amina());
-        accounts.observe(&[charged(300)]);
-        assert!(!accounts.want(&amina()));
-        assert!(accounts.want(&Subscriber { data_bytes: Some(5_000), ..amina() }));
-        assert_eq!(accounts.account("amina").unwrap().quota, Some(5_300));
-    }
-
-    #[test]
-    fn more_of_the_same_term_counts_what_was_used_and_the_next_term_does_not() {
-        let of_term = |from, bytes| Subscriber {
-            data_bytes: Some(bytes),
-            counted_from_ms: Some(from),
-            ..amina()
-        };
-        let mut accounts = Accounts::new(8, Vec::new());
-        accounts.arrive(&of_term(7, 1_000));
-        accounts.observe(&[charged(300)]);
-        assert!(accounts.want(&of_term(7, 5_000)));
-        assert_eq!(accounts.get("amina").unwrap().left(), Some(4_700));
-        // Renewed: as much as before, and nothing of it is used.
-        assert!(accounts.want(&of_term(8, 5_000)));
-        assert_eq!(accounts.get("amina").unwrap().left(), Some(5_000));
-    }
-
-    #[test]
-    fn steps_follow_each_other() {
-        let step = |after_bytes, kbps| Step { after_bytes, shape: shape(kbps) };
-        let amina = Subscriber {
-            data_bytes: None,
-            used_bytes: 100,
-            together: Some(shape(50_000)),
-            steps: vec![step(1_000, 2_000), step(5_000, 500)],
-            ..amina()
-        };
-        let mut accounts = Accounts::new(8, Vec::new());
-        accounts.arrive(&amina);
-        let account = accounts.account("amina").unwrap();
-        assert_eq!((account.step, account.slow), (Some(900), Some(shape(2_000))));
-        assert_eq!(account.shape, Some(shape(50_000)));
-        let stepped =
-            Charge { charged: 901, happened: Happened(ebpf::layout::EventKind::STEP.bit()) };
-        assert_eq!(accounts.observe(&[stepped]).changed, ["amina"]);
-        let account = accounts.account("amina").unwrap();
-        assert_eq!((account.shape, account.step), (Some(shape(2_000)), Some(4_900)));
-        accounts.observe(&[charged(6_000)]);
-        let account = accounts.account("amina").unwrap();
-        assert_eq!((account.shape, account.step), (Some(shape(500)), None));
-    }
-
-    #[test]
-    fn a_host_that_forgot_does_not_give_it_all_again() {
-        let mut accounts = Accounts::new(8, Vec::new());
-        accounts.arrive(&amina());
-        accounts.observe(&[charged(300)]);
-        let row = accounts.get("amina").unwrap().to_row();
-        let mut accounts = Accounts::new(8, vec![Held::from_row(&row).unwrap()]);
-        assert!(accounts.stays("amina").is_some());
-        assert_eq!(accounts.observe(&[charged(10)]).changed, ["amina"]);
-        assert_eq!(accounts.account("amina").unwrap().quota, Some(700));
-        assert_eq!(accounts.get("amina").unwrap().left(), Some(690));
-    }
-
-    #[test]
-    fn whose_sessions_are_lost_gives_the_number_back() {
-        let mut accounts = Accounts::new(2, Vec::new());
-        accounts.arrive(&amina());
-        accounts.observe(&[charged(300)]);
-        let kept = accounts.get("amina").unwrap().clone();
-        let kept = Held::from_row(&kept.to_row()).unwrap();
-        let mut accounts = Accounts::new(2, vec![kept]);
-        accounts.sweep();
-        assert!(accounts.numbers().is_empty());
-        let other = Subscriber { username: "other".to_owned(), ..amina() };
-        assert!(accounts.arrive(&other).is_some());
-        assert_eq!(accounts.get("amina").unwrap().left(), Some(700));
-    }
-}
+mod tests;
