@@ -47,6 +47,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
             "/http.rs",
             "controller/src/http/",
             "controller/src/app.rs",
+            "controller/src/serve.rs",
             // Parts of the routes beside them: what a login is answered with.
             "controller/src/logins/answer.rs",
             "controller/src/logins/cookies.rs",
@@ -194,6 +195,7 @@ fn the_rules_see_what_they_are_for() {
 
 /// Licences that ask for nothing but to be named.
 const LICENCES: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
