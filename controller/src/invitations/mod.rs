@@ -306,7 +306,7 @@ impl Invitations {
             kind,
             to: &new.email,
             key: *new.id.as_uuid(),
-            link: &Secret::new(link),
+            secret: &Secret::new(link),
             until: new.expires_at,
         };
         messages::mail_link(tx, &self.seal, tenant, &letter).await

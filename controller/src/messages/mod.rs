@@ -313,7 +313,7 @@ pub(crate) struct Link<'a> {
     pub(crate) to: &'a Email,
     /// What it is about: it is sent once.
     pub(crate) key: Uuid,
-    pub(crate) link: &'a Secret,
+    pub(crate) secret: &'a Secret,
     pub(crate) until: Timestamp,
 }
 
@@ -322,7 +322,7 @@ pub(crate) struct Code<'a> {
     pub(crate) to: &'a Msisdn,
     /// What it is about: it is sent once.
     pub(crate) key: Uuid,
-    pub(crate) code: &'a Secret,
+    pub(crate) secret: &'a Secret,
     pub(crate) until: Timestamp,
 }
 
@@ -338,11 +338,11 @@ pub(crate) async fn send_code(
     tenant: TenantId,
     letter: &Code<'_>,
 ) -> Result<(), StoreError> {
-    let Code { to, key, code, until } = letter;
+    let Code { to, key, secret, until } = letter;
     let to = to.as_str();
     let draft = texts::secret(tx, tenant, Kind::Code, Channel::Sms, to, *key, *until).await?;
-    let sealed = seal.seal(&place(tenant, draft.id), code);
-    let parts = segments::count(&draft.text.body.replace(HIDDEN, code.expose()));
+    let sealed = seal.seal(&place(tenant, draft.id), secret);
+    let parts = segments::count(&draft.text.body.replace(HIDDEN, secret.expose()));
     store::insert(tx, tenant, &draft, Some(&sealed), Some(parts), clock::now()).await
 }
 
@@ -358,10 +358,10 @@ pub(crate) async fn mail_link(
     tenant: TenantId,
     letter: &Link<'_>,
 ) -> Result<(), StoreError> {
-    let Link { kind, to, key, link, until } = letter;
+    let Link { kind, to, key, secret, until } = letter;
     let to = to.as_str();
     let draft = texts::secret(tx, tenant, *kind, Channel::Email, to, *key, *until).await?;
-    let sealed = seal.seal(&place(tenant, draft.id), link);
+    let sealed = seal.seal(&place(tenant, draft.id), secret);
     store::insert(tx, tenant, &draft, Some(&sealed), None, clock::now()).await
 }
 

@@ -166,7 +166,8 @@ impl Portal {
         }
         let code = some_code();
         let until = now + CODE_LIFE;
-        let letter = messages::Code { to: &claimed.msisdn, key: *id.as_uuid(), code: &code, until };
+        let letter =
+            messages::Code { to: &claimed.msisdn, key: *id.as_uuid(), secret: &code, until };
         messages::send_code(&mut tx, &self.seal, tenant, &letter).await?;
         let kept = store::Kept {
             code_mark: self.mark(tenant, id, code.expose()).to_vec(),

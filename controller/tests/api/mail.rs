@@ -128,7 +128,7 @@ impl MailServer {
     }
 }
 
-const CONFIG: &str = r#"
+const CONFIG: &str = r"
 primary_hostname = mail.test
 exim_user = Debian-exim
 exim_group = Debian-exim
@@ -174,4 +174,4 @@ plain:
   server_prompts = :
   server_condition = ${if and{{eq{$auth2}{kennet}}{eq{$auth3}{open sesame}}}}
   server_set_id = $auth2
-"#;
+";

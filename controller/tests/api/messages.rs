@@ -231,8 +231,8 @@ async fn an_sms_is_counted_priced_and_reported() {
     let note = |class: &str, body: &str| json!({ "subscriber": amina, "channel": "sms", "class": class, "body": body });
     owner.post("/api/messages", note("transactional", "x")).await.problem(409, "no-address");
     has(&owner, &amina, json!({ "msisdn": "254712345678" })).await;
-    let none = json!({ "language": "en", "quiet_from": "00:00", "quiet_until": "00:00" });
-    owner.ask("PUT", "/api/message-policy", &[("if-match", "\"0\"")], Some(none)).await.is(200);
+    let always = json!({ "language": "en", "quiet_from": "00:00", "quiet_until": "00:00" });
+    owner.ask("PUT", "/api/message-policy", &[("if-match", "\"0\"")], Some(always)).await.is(200);
 
     // Nobody agreed to be told what is for sale.
     let offer = owner.post("/api/messages", note("marketing", "Half price!")).await.is(201);

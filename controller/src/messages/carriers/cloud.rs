@@ -42,11 +42,11 @@ struct Changed {
 struct Told {
     /// Absent where somebody wrote to us.
     #[serde(default)]
-    statuses: Vec<Status>,
+    statuses: Vec<Update>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Status {
+struct Update {
     id: String,
     status: String,
     #[serde(default)]
@@ -87,17 +87,17 @@ impl Carrier for Cloud {
     }
 }
 
-fn report(status: Status) -> Report {
-    let fate = match status.status.as_str() {
+fn report(update: Update) -> Report {
+    let fate = match update.status.as_str() {
         "delivered" | "read" => Fate::Delivered,
         "failed" => {
             let faults =
-                status.errors.iter().map(|fault| format!("{} {}", fault.code, fault.title));
+                update.errors.iter().map(|fault| format!("{} {}", fault.code, fault.title));
             Fate::Failed(faults.collect::<Vec<_>>().join("; "))
         }
         _ => Fate::Underway,
     };
-    Report { reference: status.id, fate }
+    Report { reference: update.id, fate }
 }
 
 impl Cloud {

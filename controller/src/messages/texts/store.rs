@@ -65,7 +65,9 @@ pub(super) async fn texts(tx: &mut Tx, tenant: TenantId) -> Result<Vec<Texts>, S
     let cell = Cell { table: "message_template", row: *tenant.as_uuid() };
     let texts = rows.into_iter().map(|row| {
         let mut texts = row.texts.0;
-        texts.iter_mut().for_each(|text| text.own = true);
+        for text in &mut texts {
+            text.own = true;
+        }
         Ok(Texts {
             kind: cell.parse::<Kind>("kind", &row.kind)?,
             channels: channels(cell, "channels", &row.channels)?,
