@@ -423,5 +423,7 @@ async fn a_provider_on_a_private_network_is_not_called() {
 fn sign(key: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any length");
     mac.update(message.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<_> =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
