@@ -1,16 +1,15 @@
 //! Builds each part once, and gives each router its share.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::FromRef, middleware::from_fn_with_state};
-use shared::daemon::{Chain, Life};
-use tokio::net::TcpListener;
+use shared::daemon::Life;
 
 use crate::{
     about::{self, About},
     api_tokens::{self, ApiTokens},
     audit::{self, Audit},
-    broker::{self, Broker},
+    broker,
     closings::{self, Closings},
     db::{self, Db},
     diagnostics::{self, Diagnostics},
@@ -20,9 +19,8 @@ use crate::{
         desired::{self, Desk},
         inventory::{self, Edges},
         leases,
-        link::{LinkError, Target},
+        link::LinkError,
         office::Office,
-        presence::Secrets,
     },
     gateways::Hosts,
     http::{self, Guarded},
@@ -35,6 +33,7 @@ use crate::{
     live::{self, Watching},
     logins::{self, Logins},
     merchants::{self, Merchants},
+    messages::{self, Messages},
     network::{
         access_points::{self, AccessPoints},
         limits::{self, Limits},
@@ -50,10 +49,12 @@ use crate::{
     postgres::ClusterError,
     prints::{self, Prints},
     privacy::{self, Privacy},
+    reach::Outward,
     reconciliations::{self, Reconciliations},
     refunds::{self, Refunds},
     reports::{self, Reports},
     resellers::{self, Resellers},
+    retention::{self, Retention},
     seal::{MasterKeyError, Seal},
     second_factors::{self, SecondFactors},
     sessions,
@@ -66,10 +67,10 @@ use crate::{
     tickets::{self, Tickets},
     verify::{self, Verify},
     vouchers::{self, Vouchers},
-    webhooks::{self, Courier, Webhooks},
+    webhooks::{self, Webhooks},
 };
 
-pub use crate::storage::Storage;
+pub use crate::{serve::serve, storage::Storage};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -89,16 +90,16 @@ pub enum StartError {
 
 /// Everything there is one of. Cheap to clone, and to move.
 #[derive(Clone, Debug)]
-pub struct App(Arc<Parts>);
+pub struct App(pub(crate) Arc<Parts>);
 
 #[derive(Debug)]
-struct Parts {
+pub(crate) struct Parts {
     about: About,
     access_points: AccessPoints,
     api_tokens: ApiTokens,
-    audit: Audit,
+    pub(crate) audit: Audit,
     closings: Closings,
-    db: Db,
+    pub(crate) db: Db,
     doubts: Doubts,
     diagnostics: Diagnostics,
     edges: Edges,
@@ -106,15 +107,15 @@ struct Parts {
     intents: Intents,
     merchants: Merchants,
     nases: Nases,
-    seal: Seal,
+    pub(crate) seal: Seal,
     look_again: LookAgain,
     invitations: Invitations,
     invoices: Invoices,
-    jobs: Jobs,
+    pub(crate) jobs: Jobs,
     ledger: Ledger,
     limits: Limits,
     logins: Logins,
-    office: Office,
+    pub(crate) office: Office,
     operators: Operators,
     outages: Outages,
     payments: Payments,
@@ -128,6 +129,7 @@ struct Parts {
     privacy: Privacy,
     reports: Reports,
     resellers: Resellers,
+    pub(crate) retention: Retention,
     second_factors: SecondFactors,
     settlements: Settlements,
     subscribers: Subscribers,
@@ -137,6 +139,7 @@ struct Parts {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    pub(crate) messages: Messages,
     watching: Watching,
     webhooks: Webhooks,
 }
@@ -164,7 +167,13 @@ impl App {
         let subscribers = Subscribers::new(db.clone(), seal.clone(), look_again.clone());
         let tenants = Tenants::new(db.clone());
         let vouchers = Vouchers::new(db.clone(), seal.clone(), look_again.clone());
-        let portal = Portal::new(tenants.clone(), subscribers.clone(), vouchers.clone());
+        let portal = Portal::new(
+            db.clone(),
+            seal.clone(),
+            tenants.clone(),
+            subscribers.clone(),
+            vouchers.clone(),
+        );
         let invoices = Invoices::new(db.clone());
         let prints = Prints::new(
             db.clone(),
@@ -176,8 +185,10 @@ impl App {
         let periods = Periods::new(db.clone(), look_again.clone());
         let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
+        let outward = Outward::new(settings.reach);
+        let messages = Messages::new(db.clone(), seal.clone(), outward, prints.clone(), public_url);
         let invitations =
-            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone());
+            Invitations::new(db.clone(), hasher.clone(), logins.clone(), seal.clone(), public_url);
         Ok(Self(Arc::new(Parts {
             about: About::new(db.clone(), office.link.clone(), Self::routes()),
             access_points: AccessPoints::new(db.clone()),
@@ -208,9 +219,10 @@ impl App {
             plans: Plans::new(db.clone()),
             portal,
             prints,
-            privacy: Privacy::new(db.clone()),
+            privacy: Privacy::new(db.clone(), look_again.clone()),
             reports: Reports::new(db.clone()),
             resellers: Resellers::new(db.clone()),
+            retention: Retention::new(db.clone()),
             second_factors: SecondFactors::new(db.clone(), seal.clone()),
             settlements: Settlements::new(db.clone()),
             subscribers,
@@ -222,6 +234,7 @@ impl App {
             vouchers,
             watching: Watching::new(db.clone()),
             webhooks: Webhooks::new(db.clone(), seal.clone()),
+            messages,
             look_again,
             db,
             seal,
@@ -234,6 +247,10 @@ impl App {
 
     pub fn closings(&self) -> &Closings {
         &self.0.closings
+    }
+
+    pub fn messages(&self) -> &Messages {
+        &self.0.messages
     }
 
     pub fn outages(&self) -> &Outages {
@@ -343,6 +360,8 @@ impl App {
             .merge(prints::http::routes())
             .merge(privacy::http::routes())
             .merge(webhooks::http::routes())
+            .merge(messages::http::routes())
+            .merge(retention::http::routes())
             .merge(periods::http::routes())
             .merge(closings::http::routes())
             .merge(jobs::http::routes())
@@ -404,6 +423,7 @@ shares! {
     privacy: Privacy,
     reports: Reports,
     resellers: Resellers,
+    retention: Retention,
     seal: Seal,
     second_factors: SecondFactors,
     settlements: Settlements,
@@ -414,6 +434,7 @@ shares! {
     tickets: Tickets,
     verify: Verify,
     vouchers: Vouchers,
+    messages: Messages,
     watching: Watching,
     webhooks: Webhooks,
 }
@@ -423,80 +444,3 @@ impl FromRef<App> for Desk {
         app.0.office.desk.clone()
     }
 }
-
-/// Starts the broker, if it is to be one of ours, and the office's end of the edges.
-async fn open_office(
-    settings: &Settings,
-    app: &App,
-    life: &Life,
-) -> Result<Option<Broker>, StartError> {
-    match &settings.broker {
-        settings::Broker::Embedded { listen } => {
-            let folder = settings.data_dir.join("mqtt");
-            let secrets = Secrets::new(app.0.db.clone());
-            let broker_settings = broker::Settings { listen: *listen, folder };
-            let broker = Broker::start(life, broker_settings, secrets).await?;
-            app.0.office.start_with(life, &broker)?;
-            Ok(Some(broker))
-        }
-        settings::Broker::Yours { url, login } => {
-            let login = login.clone().map(|login| (login.user, login.password));
-            let target = Target { host: url.host.clone(), port: url.port, tls: url.tls, login };
-            app.0.office.start(life, target)?;
-            Ok(None)
-        }
-    }
-}
-
-/// Runs until the daemon stops.
-pub async fn serve(settings: &Settings, life: Life) -> Result<(), StartError> {
-    let addr = settings.http_listen;
-    let listener =
-        TcpListener::bind(addr).await.map_err(|source| StartError::Listen { addr, source })?;
-    let storage = Storage::open(settings).await?;
-    let app = match App::new(settings, storage.db.clone()) {
-        Ok(app) => app,
-        Err(error) => {
-            storage.close().await;
-            return Err(error);
-        }
-    };
-    storage.watch(&life);
-    life.spawn("audit chain", app.0.audit.clone().run());
-    app.watch_money(&life);
-    life.spawn("webhooks", Courier::new(app.0.db.clone(), app.0.seal.clone()).run());
-    life.spawn("jobs", app.0.jobs.clone().run());
-    let broker = match open_office(settings, &app, &life).await {
-        Ok(broker) => broker,
-        Err(error) => {
-            storage.close().await;
-            return Err(error);
-        }
-    };
-    tracing::info!(http.listen = %addr, "serving");
-    let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = life.clone();
-    let http = axum::serve(listener, service)
-        .with_graceful_shutdown(async move { stopping.stopped().await })
-        .into_future();
-    tokio::pin!(http);
-    tokio::select! {
-        result = &mut http => if let Err(error) = result {
-            tracing::error!(error = %Chain(&error), "the API stopped");
-        },
-        () = life.stopped() => if tokio::time::timeout(GRACE, http).await.is_err() {
-            tracing::warn!("some requests were cut off");
-        },
-    }
-    if let Some(broker) = broker {
-        broker.stop().await;
-    }
-    if let Err(error) = life.stop(GRACE).await {
-        tracing::warn!(error = %Chain(&error), "some tasks were cut off");
-    }
-    storage.close().await;
-    Ok(())
-}
-
-/// What a request in flight may take when the controller is asked to stop.
-const GRACE: Duration = Duration::from_secs(10);

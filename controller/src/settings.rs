@@ -13,7 +13,7 @@ use std::{
 use shared::secret::Secret;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{gateways::Pace, postgres::ClusterSettings};
+use crate::{gateways::Pace, postgres::ClusterSettings, reach::Reach};
 
 /// The same keys in a flag, the environment and the file. clap reads the first two.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -84,6 +84,11 @@ pub struct Flags {
     #[arg(long, global = true, env = "KENNET_PAYSIM_PACE", value_name = "TIMES")]
     pub paysim_pace: Option<String>,
 
+    /// Whether webhooks and message providers may be where only this machine and its networks
+    /// reach: `refuse` or `allow` [default: refuse]
+    #[arg(long, global = true, env = "KENNET_PRIVATE_TARGETS", value_name = "WHETHER")]
+    pub private_targets: Option<String>,
+
     /// How logs are written: `text` or `json` [default: text]
     #[arg(long, global = true, env = "KENNET_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
@@ -99,6 +104,7 @@ pub struct Settings {
     pub master_key_file: Option<PathBuf>,
     pub registration: Registration,
     pub payments: Payments,
+    pub reach: Reach,
     pub log_json: bool,
 }
 
@@ -194,6 +200,7 @@ impl Settings {
             master_key_file: path("master_key_file"),
             registration: registration(text("registration").as_deref())?,
             payments: payments(&text)?,
+            reach: reach(text("private_targets").as_deref())?,
             log_json: log_json(text("log_format").as_deref())?,
             data_dir,
             database,
@@ -217,6 +224,7 @@ impl Flags {
             &self.public_url,
             &self.paysim_url,
             &self.paysim_pace,
+            &self.private_targets,
             &self.log_format,
         ];
         let at = KEYS.iter().position(|known| *known == key)?;
@@ -355,6 +363,18 @@ fn registration(value: Option<&str>) -> Result<Registration, SettingsError> {
     }
 }
 
+fn reach(value: Option<&str>) -> Result<Reach, SettingsError> {
+    match value {
+        None | Some("refuse") => Ok(Reach::Public),
+        Some("allow") => Ok(Reach::Anywhere),
+        Some(value) => Err(SettingsError::Malformed {
+            key: "private_targets",
+            expected: "`refuse` or `allow`",
+            value: value.to_owned(),
+        }),
+    }
+}
+
 fn log_json(value: Option<&str>) -> Result<bool, SettingsError> {
     match value {
         None | Some("text") => Ok(false),
@@ -369,7 +389,7 @@ fn log_json(value: Option<&str>) -> Result<bool, SettingsError> {
 
 const HTTP_LISTEN: &str = "127.0.0.1:8080";
 /// In the order of `Flags::value`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "data_dir",
     "http_listen",
     "database_url",
@@ -383,11 +403,12 @@ const KEYS: [&str; 14] = [
     "public_url",
     "paysim_url",
     "paysim_pace",
+    "private_targets",
     "log_format",
 ];
 const KEYS_TOLD: &str = "data_dir, http_listen, database_url, mqtt_url, mqtt_credentials, \
      mqtt_listen, pg_bin, pg_user, master_key_file, registration, public_url, paysim_url, \
-     paysim_pace, log_format";
+     paysim_pace, private_targets, log_format";
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,13 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
     (
         "axum::",
-        &["/http.rs", "/http/", "controller/src/app.rs", "edge-agent/src/metrics.rs"],
+        &[
+            "/http.rs",
+            "/http/",
+            "controller/src/app.rs",
+            "controller/src/serve.rs",
+            "edge-agent/src/metrics.rs",
+        ],
         "HTTP lives in `http.rs`, and below `http/`",
     ),
     (
@@ -184,6 +190,7 @@ fn the_rules_see_what_they_are_for() {
 
 /// Licences that ask for nothing but to be named.
 const LICENCES: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",

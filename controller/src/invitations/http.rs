@@ -54,7 +54,8 @@ async fn list(
     Ok(Json(Page::new(items, ask, |invitation| invitation.id, view)))
 }
 
-/// Invites somebody to join the staff. The answer has the token of the link, this once.
+/// Invites somebody to join the staff. The link is sent by e-mail; where no provider carries it,
+/// the answer has its token, this once.
 ///
 /// It is good for a week, and for one person.
 #[utoipa::path(post, path = "/api/invitations", tag = "operators", request_body = InvitationBody,
@@ -81,7 +82,8 @@ async fn withdraw(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a member of staff choose a new password. The answer has the token of the link, this once.
+/// Lets a member of staff choose a new password. The link is sent by e-mail; where no provider
+/// carries it, the answer has its token, this once.
 ///
 /// It is good for an hour. The logins and tokens of the operator end when it is used.
 #[utoipa::path(post, path = "/api/operators/{id}/reset", tag = "operators",
@@ -96,7 +98,8 @@ async fn reset(
     Ok(created(invitations.reset(&actor, key.as_ref(), id).await?))
 }
 
-/// Invites the first owner of a tenant. The answer has the token of the link, this once.
+/// Invites the first owner of a tenant. The link is sent by e-mail; where no provider carries it,
+/// the answer has its token, this once.
 #[utoipa::path(post, path = "/api/tenants/{id}/owner", tag = "tenants",
     params(("id" = String, Path)), request_body = OwnerBody,
     responses((status = 201, body = InvitationView), (status = 404, body = Problem),

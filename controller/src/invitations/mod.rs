@@ -4,6 +4,8 @@
 pub mod http;
 mod store;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::{
@@ -18,6 +20,7 @@ use crate::{
     db::{self, Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
     logins::{self, LoggedIn, LoginError, Logins, Origin, Place},
+    messages,
     operators::{self, HashError, Hasher, NewOperator, OperatorError, Role},
     seal::Seal,
     token,
@@ -49,7 +52,7 @@ impl Invitation {
     }
 }
 
-/// With what is told once.
+/// With what is told once; none: it was sent to who it is for.
 pub type Told = (Invitation, Option<Secret>);
 
 /// Who accepts.
@@ -90,11 +93,14 @@ pub struct Invitations {
     hasher: Hasher,
     logins: Logins,
     seal: Seal,
+    public_url: Arc<str>,
 }
 
 impl Invitations {
-    pub const fn new(db: Db, hasher: Hasher, logins: Logins, seal: Seal) -> Self {
-        Self { db, hasher, logins, seal }
+    /// `public_url`: where the console is.
+    pub fn new(db: Db, hasher: Hasher, logins: Logins, seal: Seal, public_url: &str) -> Self {
+        let public_url = public_url.trim_end_matches('/').into();
+        Self { db, hasher, logins, seal, public_url }
     }
 
     pub async fn list(
@@ -153,7 +159,12 @@ impl Invitations {
         let new = Invitation::new(email, Role::Owner, None, JOIN_LIFE);
         let secret = Secret::new(token::random());
         let once = Some((&self.seal, &secret));
+        let mailed = messages::carries_mail(&mut tx, actor.tenant).await?;
+        let once = once.filter(|_| !mailed);
         let claim = idempotency::claim(&mut tx, actor, key, *new.id.as_uuid(), once).await?;
+        if mailed && matches!(claim, Claim::New) {
+            self.mail(&mut tx, actor.tenant, &new, &secret).await?;
+        }
         db::enter_auth(&mut tx).await?;
         if let Claim::Before { object, once } = claim {
             let found = store::find(&mut tx, tenant, InvitationId::from_uuid(object)).await?;
@@ -173,7 +184,7 @@ impl Invitations {
             record(&mut tx, &actor, "tenant.invite-owner", &new).await?;
         }
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Made { value: (new, Some(secret)), replayed: false })
+        Ok(Made { value: (new, (!mailed).then_some(secret)), replayed: false })
     }
 
     /// Nobody can accept it any more.
@@ -261,7 +272,8 @@ impl Invitations {
         action: &'static str,
     ) -> Result<Outcome, InvitationError> {
         let secret = Secret::new(token::random());
-        let once = Some((&self.seal, &secret));
+        let mailed = messages::carries_mail(tx, actor.tenant).await?;
+        let once = (!mailed).then_some((&self.seal, &secret));
         if let Claim::Before { object, once } =
             idempotency::claim(tx, actor, key, *new.id.as_uuid(), once).await?
         {
@@ -270,7 +282,34 @@ impl Invitations {
         }
         store::insert(tx, actor.tenant, &new, &token::hash(secret.expose())).await?;
         record(tx, actor, action, &new).await?;
-        Ok(Outcome::Now((new, Some(secret))))
+        if mailed {
+            self.mail(tx, actor.tenant, &new, &secret).await?;
+        }
+        Ok(Outcome::Now((new, (!mailed).then_some(secret))))
+    }
+
+    /// Nobody but who it is for sees the link.
+    async fn mail(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        new: &Invitation,
+        token: &Secret,
+    ) -> Result<(), StoreError> {
+        let (kind, page) = match new.operator {
+            None => (messages::Kind::Invitation, "accept"),
+            Some(_) => (messages::Kind::Reset, "reset"),
+        };
+        // What is behind the # is in nobody's log.
+        let link = format!("{}/console/{page}#{}", self.public_url, token.expose());
+        let letter = messages::Link {
+            kind,
+            to: &new.email,
+            key: *new.id.as_uuid(),
+            secret: &Secret::new(link),
+            until: new.expires_at,
+        };
+        messages::mail_link(tx, &self.seal, tenant, &letter).await
     }
 }
 

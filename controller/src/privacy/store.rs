@@ -5,6 +5,14 @@ use shared::id::{SubscriberId, TenantId};
 
 use crate::db::{StoreError, Tx};
 
+/// What came of it, in a word.
+pub(super) async fn forget(tx: &mut Tx, subscriber: SubscriberId) -> Result<String, StoreError> {
+    let row = sqlx::query!(r#"SELECT forget_subscriber($1) AS "said!""#, subscriber.as_uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.said)
+}
+
 pub(super) async fn everything(
     tx: &mut Tx,
     tenant: TenantId,
@@ -46,6 +54,11 @@ pub(super) async fn everything(
                        FROM ticket_note m WHERE m.tenant_id = $1 AND m.ticket_id = t.id))
                     ORDER BY t.id), '[]')
                 FROM ticket t WHERE t.tenant_id = $1 AND t.subscriber_id = $2),
+             'messages', (SELECT coalesce(jsonb_agg(to_jsonb(m) - 'tenant_id' - 'secret_sealed'
+                    - 'lease' - 'leased_until' ORDER BY m.id), '[]')
+                FROM message m WHERE m.tenant_id = $1 AND m.subscriber_id = $2),
+             'consent', (SELECT to_jsonb(c) - 'tenant_id'
+                FROM message_consent c WHERE c.tenant_id = $1 AND c.subscriber_id = $2),
              'changes', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', a.at,
                     'action', a.action, 'before', a.before, 'after', a.after) ORDER BY a.id), '[]')
                 FROM audit_log a

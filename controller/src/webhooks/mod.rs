@@ -17,6 +17,7 @@ use shared::{
 use uuid::Uuid;
 
 pub use self::send::Courier;
+pub(crate) use self::send::sign;
 use crate::{
     actor::Actor,
     audit, clock,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     audit, clock,
     db::{Db, StoreError},
+    reach::Outward,
     seal::Seal,
     token,
 };
@@ -24,21 +25,12 @@ use crate::{
 pub struct Courier {
     db: Db,
     seal: Seal,
-    http: reqwest::Client,
+    outward: Outward,
 }
 
 impl Courier {
-    pub fn new(db: Db, seal: Seal) -> Self {
-        // Fails only if a provider is there already, which is as good.
-        let _there = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            // Somebody else than was named is not told.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("KenNet/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .unwrap_or_default();
-        Self { db, seal, http }
+    pub const fn new(db: Db, seal: Seal, outward: Outward) -> Self {
+        Self { db, seal, outward }
     }
 
     pub async fn run(self) {
@@ -94,8 +86,12 @@ impl Courier {
         })
         .to_string();
         let signature = sign(secret, now, &body);
-        let request = self.http.post(&due.url).header("content-type", "application/json");
+        let request = match self.outward.post(&due.url) {
+            Ok(request) => request,
+            Err(error) => return Outcome { status: None, error: Some(error.to_string()) },
+        };
         let request = request
+            .header("content-type", "application/json")
             .header("kennet-event", &due.event)
             .header("kennet-delivery", due.audit.to_string())
             .header("kennet-signature", signature);
@@ -117,7 +113,7 @@ impl Courier {
 
 /// `t=SECONDS,v1=HEX`: HMAC-SHA256 with the secret over `SECONDS.BODY`, so that an old message
 /// cannot be sent again later.
-fn sign(secret: &Secret, now: Timestamp, body: &str) -> String {
+pub(crate) fn sign(secret: &Secret, now: Timestamp, body: &str) -> String {
     let seconds = now.as_second();
     let key = secret.expose().as_bytes();
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
@@ -142,7 +138,6 @@ fn pause(attempts: i32) -> Option<SignedDuration> {
 }
 
 const EVERY: Duration = Duration::from_secs(2);
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than all that is taken at once can need.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const TAKE: i64 = 20;

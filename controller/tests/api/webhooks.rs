@@ -6,7 +6,11 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
-use controller::{clock, webhooks::Courier};
+use controller::{
+    clock,
+    reach::{Outward, Reach},
+    webhooks::Courier,
+};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -46,6 +50,12 @@ async fn hear(State(program): State<Program>, headers: HeaderMap, body: String) 
     StatusCode::from_u16(answer).expect("a status")
 }
 
+/// As the controller makes it.
+fn courier(world: &World) -> Courier {
+    let seal = axum::extract::FromRef::from_ref(&world.app);
+    Courier::new(world.db.clone(), seal, Outward::new(Reach::Anywhere))
+}
+
 #[tokio::test]
 async fn what_was_changed_is_told_signed_and_until_it_is_taken() {
     let world = World::new().await;
@@ -62,7 +72,7 @@ async fn what_was_changed_is_told_signed_and_until_it_is_taken() {
     );
     let secret = made.text("/secret");
     let path = format!("/api/webhooks/{}", made.text("/id"));
-    let courier = Courier::new(world.db.clone(), axum::extract::FromRef::from_ref(&world.app));
+    let courier = courier(&world);
     let mut now = clock::now();
 
     let amina = owner.subscriber("amina").await;

@@ -125,6 +125,7 @@ const LOCK: [&str; 2] = ["-o", "DPkg::Lock::Timeout=300"];
 
 /// Packages and the services that come with them.
 const DAEMONS: &[(&str, &str)] = &[
+    ("exim4-daemon-light", "exim4"),
     ("freeradius", "freeradius"),
     ("hostapd", "hostapd"),
     ("mosquitto", "mosquitto"),

@@ -135,6 +135,12 @@ pub(crate) const PEERS: &[Need] = &[
         packages: &["wpasupplicant"],
     },
     Need {
+        name: "Exim",
+        why: "a mail server that is not ours",
+        proof: Proof::Program("exim4"),
+        packages: &["exim4-daemon-light"],
+    },
+    Need {
         name: "chromedriver",
         why: "a browser, for the pages that people see",
         proof: Proof::Program("chromedriver"),

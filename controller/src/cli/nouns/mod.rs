@@ -2,13 +2,15 @@
 //! command line is made from them: flags, helps, bodies, columns, CSV.
 
 mod business;
+mod messages;
 mod money;
 mod network;
 
 use crate::{cli::table::Column, words::NotAWord};
 
 /// In the order of the help.
-pub(super) const NOUNS: &[&[Noun]] = &[business::NOUNS, money::NOUNS, network::NOUNS];
+pub(super) const NOUNS: &[&[Noun]] =
+    &[business::NOUNS, money::NOUNS, network::NOUNS, messages::NOUNS];
 
 pub(super) struct Noun {
     pub(super) name: &'static str,

@@ -1,0 +1,52 @@
+//! The table `message_occasion`. The database itself writes into it.
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use shared::id::{SubscriberId, TenantId};
+
+use super::Occasion;
+use crate::db::{Cell, StoreError, Tx};
+
+/// Those that are new, as told, if the transaction commits. Others pass by them.
+pub(super) async fn take(
+    tx: &mut Tx,
+    tenant: TenantId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Occasion>, StoreError> {
+    let rows = sqlx::query!(
+        r#"UPDATE message_occasion o SET told_at = $2
+             FROM (SELECT kind, key FROM message_occasion
+                    WHERE tenant_id = $1 AND told_at IS NULL AND at <= $2
+                    ORDER BY at LIMIT $3 FOR UPDATE SKIP LOCKED) new
+            WHERE o.tenant_id = $1 AND o.kind = new.kind AND o.key = new.key
+           RETURNING o.kind, o.key, o.subscriber_id, o.facts, o.subject_id,
+                     o.at AS "at: SqlTimestamp""#,
+        tenant.as_uuid(),
+        now.to_sqlx() as _,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let occasions = rows.into_iter().map(|row| {
+        let cell = Cell { table: "message_occasion", row: row.subject_id };
+        Ok(Occasion {
+            kind: cell.parse("kind", &row.kind)?,
+            key: row.key,
+            subscriber: SubscriberId::from_uuid(row.subscriber_id),
+            facts: row.facts,
+            subject: row.subject_id,
+            at: row.at.to_jiff(),
+        })
+    });
+    occasions.collect()
+}
+
+/// Its name and its currency.
+pub(super) async fn house(tx: &mut Tx, tenant: TenantId) -> Result<(String, String), StoreError> {
+    let row =
+        sqlx::query!("SELECT name, currency FROM tenant WHERE tenant_id = $1", tenant.as_uuid())
+            .fetch_one(&mut **tx)
+            .await?;
+    Ok((row.name, row.currency))
+}
