@@ -200,7 +200,8 @@ mod tests {
         let named = format!("http://localhost:{port}/");
         let refused = public.post(&named).unwrap().send().await.unwrap_err();
         assert!(refused.is_connect(), "{refused:?}");
-        assert!(format!("{refused:?}").contains("not on the public internet"), "{refused:?}");
+        let said = shared::daemon::Chain(&refused).to_string();
+        assert!(said.contains("not on the public internet"), "{said}");
         assert!(public.addresses("localhost", port).await.is_err());
         let nobody_called = tokio::time::timeout(Duration::from_millis(50), listener.accept());
         assert!(nobody_called.await.is_err());
