@@ -8,7 +8,7 @@ use super::{
     levels::{self, Comer, is_first},
     maps,
     packet::{Packet, Size},
-    time,
+    time::{self, Moment},
 };
 use crate::{
     clock::{Decision, Muscle},
@@ -186,7 +186,10 @@ const LOST: u32 = 3;
 /// `Err`: the session's time was over before this packet.
 #[inline(always)]
 fn times(session: &Session, state: SharedState, slot: u32) -> Result<(), Reason> {
-    let now = time::about();
+    let tick = Moment::of_last_tick();
+    // Around its end it matters how late it is.
+    let is_near = session.until.saturating_sub(tick.at) <= tick.late;
+    let now = if session.until != 0 && is_near { time::exactly() } else { tick.at };
     if session.until != 0 && now >= session.until {
         if is_first(state.events(), EventKind::TIME) {
             event::of_session(EventKind::TIME, slot, session.account, now);

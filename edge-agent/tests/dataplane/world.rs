@@ -100,9 +100,23 @@ impl World {
         world.wire(Side::Client, "lan0", 77, [GATEWAY_LAN, CLIENT]);
         world.wire(Side::Server, "wan0", 78, [GATEWAY_WAN, SERVER]);
         world.enter(Side::Gateway);
-        // Multicast reports of the new addresses are through.
-        thread::sleep(Duration::from_millis(300));
+        world.wait_for_quiet();
         world
+    }
+
+    /// Until the client has told everybody of its new addresses: nobody is to count that.
+    fn wait_for_quiet(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut before = self.counted(Side::Client, "eth0").sent;
+        loop {
+            thread::sleep(QUIET);
+            let now = self.counted(Side::Client, "eth0").sent;
+            if now == before {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the client does not come to rest: {now:?}");
+            before = now;
+        }
     }
 
     /// The cable to the client once more, after it was taken away.
@@ -370,6 +384,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
 ];
+
+/// Between two reports of an address there is less.
+const QUIET: Duration = Duration::from_millis(400);
 
 /// Of everything that has a name on this host; the process's number follows.
 const PREFIX: &str = "kennet-test-";
