@@ -34,6 +34,7 @@ pub struct FieldError {
     /// Its path in the body; `.` is the body as a whole.
     pub field: String,
     /// What would be right.
+    #[schema(example = "expected 1 to 2000 characters")]
     pub message: String,
 }
 

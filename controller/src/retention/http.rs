@@ -10,7 +10,7 @@ use shared::id::{LegalHoldId, LegalHoldKind, SubscriberId};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{Class, Hold, Old, Policy, Retention, RetentionError};
+use super::{Hold, Old, Policy, Retention, RetentionClass, RetentionError};
 use crate::{
     actor::Actor,
     clock,
@@ -159,7 +159,7 @@ fn versioned(policy: &Policy) -> Versioned<RetentionPolicyBody> {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct OldView {
-    class: Class,
+    class: RetentionClass,
     days: u16,
     rows: i64,
 }

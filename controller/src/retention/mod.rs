@@ -26,7 +26,7 @@ use crate::{
 
 choices! {
     /// What is kept for as long as each other.
-    Class {
+    RetentionClass {
         Sessions = "sessions",
         Auth = "auth",
         Messages = "messages",
@@ -37,7 +37,7 @@ choices! {
     }
 }
 
-impl Class {
+impl RetentionClass {
     const ALL: [Self; 6] =
         [Self::Sessions, Self::Auth, Self::Messages, Self::Webhooks, Self::Callbacks, Self::Keys];
 }
@@ -60,15 +60,15 @@ impl Default for Policy {
 }
 
 impl Policy {
-    const fn days(&self, class: Class) -> u16 {
+    const fn days(&self, class: RetentionClass) -> u16 {
         match class {
-            Class::Sessions => self.sessions,
-            Class::Auth => self.auth,
-            Class::Messages => self.messages,
-            Class::Webhooks => self.webhooks,
-            Class::Callbacks => self.callbacks,
+            RetentionClass::Sessions => self.sessions,
+            RetentionClass::Auth => self.auth,
+            RetentionClass::Messages => self.messages,
+            RetentionClass::Webhooks => self.webhooks,
+            RetentionClass::Callbacks => self.callbacks,
             // A day more than a request may be repeated: until then it is answered from here.
-            Class::Keys => 8,
+            RetentionClass::Keys => 8,
         }
     }
 }
@@ -89,7 +89,7 @@ pub struct Hold {
 /// How much of a class is older than it is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Old {
-    pub class: Class,
+    pub class: RetentionClass,
     pub days: u16,
     pub rows: i64,
 }
@@ -141,7 +141,7 @@ impl Retention {
     pub async fn round(&self, now: Timestamp) -> Result<i64, StoreError> {
         let mut deleted = 0;
         for tenant in audit::tenants(&self.db).await? {
-            for class in Class::ALL {
+            for class in RetentionClass::ALL {
                 for _ in 0..BATCHES {
                     let rows = self.batch(tenant, class, now).await?;
                     deleted += rows;
@@ -158,7 +158,7 @@ impl Retention {
     async fn batch(
         &self,
         tenant: TenantId,
-        class: Class,
+        class: RetentionClass,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
         let mut tx = self.db.tenant(tenant).await?;
@@ -176,7 +176,7 @@ impl Retention {
         let mut tx = self.db.staff(actor).await?;
         let policy = store::policy(&mut tx, actor.tenant).await?.unwrap_or_default();
         let mut all = Vec::new();
-        for class in Class::ALL {
+        for class in RetentionClass::ALL {
             let before = before(policy, class, now);
             let rows = store::retain(&mut tx, class, before, BATCH, true).await?;
             all.push(Old { class, days: policy.days(class), rows });
@@ -271,7 +271,7 @@ async fn find(tx: &mut Tx, actor: &Actor, id: LegalHoldId) -> Result<Hold, Reten
     found.into_iter().next().ok_or(RetentionError::Unknown)
 }
 
-fn before(policy: Policy, class: Class, now: Timestamp) -> Timestamp {
+fn before(policy: Policy, class: RetentionClass, now: Timestamp) -> Timestamp {
     now - SignedDuration::from_hours(24 * i64::from(policy.days(class)))
 }
 

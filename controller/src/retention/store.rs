@@ -5,7 +5,7 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use shared::id::{LegalHoldId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-use super::{Class, Hold, Policy};
+use super::{Hold, Policy, RetentionClass};
 use crate::{
     db::{Cell, StoreError, Tx},
     words::Name,
@@ -14,7 +14,7 @@ use crate::{
 /// Deletes at most so many, or counts all.
 pub(super) async fn retain(
     tx: &mut Tx,
-    class: Class,
+    class: RetentionClass,
     before: Timestamp,
     limit: i32,
     dry: bool,
