@@ -25,7 +25,7 @@ use crate::{
     settlements::SettlementError,
     subscribers::{NewSubscriber, SubscriberChange, SubscriberError, SubscriberStatus},
     subscriptions::{NewSubscription, SubscriptionError, Verb},
-    tickets::{Channel, NewTicket, Priority, TicketError, TicketVerb},
+    tickets::{NewTicket, Priority, TicketChannel, TicketError, TicketVerb},
     vouchers::{NewBatch, VoucherCode, VoucherError},
     words::{NotAWord, Passphrase, Shortcode},
 };
@@ -349,7 +349,11 @@ impl Book<'_> {
         let new = NewTicket {
             subscriber: Some(self.one(who)?.id),
             subject: subject.parse()?,
-            channel: if who.is_multiple_of(2) { Channel::Phone } else { Channel::Whatsapp },
+            channel: if who.is_multiple_of(2) {
+                TicketChannel::Phone
+            } else {
+                TicketChannel::Whatsapp
+            },
             priority: if about == 0 { Priority::High } else { Priority::Normal },
             body: body.parse()?,
         };

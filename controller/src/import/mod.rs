@@ -36,7 +36,7 @@ use crate::{
     },
     subscribers::NewSubscriber,
     subscriptions::NewSubscription,
-    tickets::{Channel, NewTicket, Priority},
+    tickets::{NewTicket, Priority, TicketChannel},
     words::{Shortcode, TimeZone as Zone},
 };
 
@@ -277,7 +277,8 @@ impl Taker<'_> {
         if self.import.dry {
             return Ok((true, Vec::new()));
         }
-        let new = NewTicket { subscriber, subject, channel: Channel::Counter, priority, body };
+        let new =
+            NewTicket { subscriber, subject, channel: TicketChannel::Counter, priority, body };
         let made = self.app.tickets().create(self.actor, Some(key), new).await.map_err(why)?;
         Ok((!made.replayed, Vec::new()))
     }

@@ -2,20 +2,20 @@
 
 use super::{
     template::Text,
-    words::{Channel, Kind},
+    words::{Kind, MessageChannel},
 };
 use crate::prints::Language::{self, English, Swahili};
 
 /// None: this is not told so. What WhatsApp tells, it has to approve first.
-pub(super) fn text(kind: Kind, channel: Channel, language: Language) -> Option<Text> {
+pub(super) fn text(kind: Kind, channel: MessageChannel, language: Language) -> Option<Text> {
     let (subject, body) = match language {
         English => english(kind),
         Swahili => swahili(kind),
     };
     let subject = match channel {
-        Channel::Email => subject,
-        Channel::Sms => "",
-        Channel::Whatsapp => return None,
+        MessageChannel::Email => subject,
+        MessageChannel::Sms => "",
+        MessageChannel::Whatsapp => return None,
     };
     Some(Text { subject: subject.to_owned(), body: body.to_owned() })
 }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn each_could_be_saved_and_an_sms_is_short() {
         for kind in Kind::WITH_TEXTS {
-            for channel in [Channel::Email, Channel::Sms] {
+            for channel in [MessageChannel::Email, MessageChannel::Sms] {
                 for language in [English, Swahili] {
                     let text = text(kind, channel, language).unwrap();
                     template::check(kind, channel, &text).unwrap();
@@ -172,7 +172,7 @@ mod tests {
                     assert!(parts <= 2 || link, "{kind:?} {parts}: {filled}");
                 }
             }
-            assert_eq!(text(kind, Channel::Whatsapp, English), None);
+            assert_eq!(text(kind, MessageChannel::Whatsapp, English), None);
         }
     }
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Channel, Class, Filter, Kind, Message, MessageError, MessageState, Messages, NewMessage,
+    Class, Filter, Kind, Message, MessageChannel, MessageError, MessageState, Messages, NewMessage,
     providers, reports, texts,
 };
 use crate::{
@@ -65,7 +65,7 @@ async fn write(
     Create { body, key }: Create<MessageBody>,
 ) -> Result<Created<MessageView>, Problem> {
     let MessageBody { subscriber, channel, class, subject, body } = body;
-    if (channel == Channel::Email) != subject.is_some() {
+    if (channel == MessageChannel::Email) != subject.is_some() {
         let error = FieldError::new("subject", "expected for e-mail, and only for it");
         return Err(Problem::invalid(vec![error]));
     }
@@ -117,7 +117,7 @@ struct FilterQuery {
 struct MessageBody {
     #[schema(value_type = String)]
     subscriber: SubscriberId,
-    channel: Channel,
+    channel: MessageChannel,
     /// Marketing is only sent to who has agreed to it.
     class: Class,
     /// Of an e-mail.
@@ -131,7 +131,7 @@ pub(super) struct MessageView {
     id: MessageId,
     kind: Kind,
     class: Class,
-    channel: Channel,
+    channel: MessageChannel,
     language: Language,
     /// An address or a number.
     recipient: String,

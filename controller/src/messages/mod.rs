@@ -37,7 +37,7 @@ pub use self::{
     quiet::Quiet,
     template::{Text, TextError},
     texts::{Consent, Policy, Texts, Written},
-    words::{Channel, Class, Kind, MessageState},
+    words::{Class, Kind, MessageChannel, MessageState},
 };
 use crate::{
     actor::Actor,
@@ -56,7 +56,7 @@ pub struct Message {
     pub id: MessageId,
     pub kind: Kind,
     pub class: Class,
-    pub channel: Channel,
+    pub channel: MessageChannel,
     pub language: Language,
     pub recipient: String,
     pub subscriber: Option<SubscriberId>,
@@ -85,7 +85,7 @@ struct Draft {
     kind: Kind,
     key: String,
     class: Class,
-    channel: Channel,
+    channel: MessageChannel,
     language: Language,
     recipient: String,
     subscriber: Option<SubscriberId>,
@@ -103,7 +103,7 @@ struct Draft {
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     pub subscriber: SubscriberId,
-    pub channel: Channel,
+    pub channel: MessageChannel,
     pub class: Class,
     /// Of an e-mail.
     pub subject: Option<Name>,
@@ -247,7 +247,7 @@ impl Messages {
             return Err(MessageError::NoProvider);
         }
         // What WhatsApp carries it has approved before.
-        if new.channel == Channel::Whatsapp {
+        if new.channel == MessageChannel::Whatsapp {
             return Err(MessageError::NoProvider);
         }
         let to = texts::reader(&mut tx, actor.tenant, new.subscriber).await?;
@@ -296,7 +296,7 @@ impl Messages {
     async fn put(&self, tx: &mut Tx, tenant: TenantId, draft: Draft) -> Result<(), StoreError> {
         let place = place(tenant, draft.id);
         let sealed = draft.secret.as_ref().map(|secret| self.seal.seal(&place, secret));
-        let parts = (draft.channel == Channel::Sms).then(|| {
+        let parts = (draft.channel == MessageChannel::Sms).then(|| {
             let body = draft
                 .secret
                 .as_ref()
@@ -328,7 +328,7 @@ pub(crate) struct Code<'a> {
 
 /// Does anybody carry SMS for this tenant?
 pub(crate) async fn carries_sms(tx: &mut Tx, tenant: TenantId) -> Result<bool, StoreError> {
-    providers::is_there(tx, tenant, Channel::Sms).await
+    providers::is_there(tx, tenant, MessageChannel::Sms).await
 }
 
 /// Sends a code that only its reader may know, in the transaction of who makes it.
@@ -340,7 +340,8 @@ pub(crate) async fn send_code(
 ) -> Result<(), StoreError> {
     let Code { to, key, secret, until } = letter;
     let to = to.as_str();
-    let draft = texts::secret(tx, tenant, Kind::Code, Channel::Sms, to, *key, *until).await?;
+    let draft =
+        texts::secret(tx, tenant, Kind::Code, MessageChannel::Sms, to, *key, *until).await?;
     let sealed = seal.seal(&place(tenant, draft.id), secret);
     let parts = segments::count(&draft.text.body.replace(HIDDEN, secret.expose()));
     store::insert(tx, tenant, &draft, Some(&sealed), Some(parts), clock::now()).await
@@ -348,7 +349,7 @@ pub(crate) async fn send_code(
 
 /// Does anybody carry e-mail for this tenant?
 pub(crate) async fn carries_mail(tx: &mut Tx, tenant: TenantId) -> Result<bool, StoreError> {
-    providers::is_there(tx, tenant, Channel::Email).await
+    providers::is_there(tx, tenant, MessageChannel::Email).await
 }
 
 /// Sends a link that only its reader may know, in the transaction of who makes it.
@@ -360,7 +361,7 @@ pub(crate) async fn mail_link(
 ) -> Result<(), StoreError> {
     let Link { kind, to, key, secret, until } = letter;
     let to = to.as_str();
-    let draft = texts::secret(tx, tenant, *kind, Channel::Email, to, *key, *until).await?;
+    let draft = texts::secret(tx, tenant, *kind, MessageChannel::Email, to, *key, *until).await?;
     let sealed = seal.seal(&place(tenant, draft.id), secret);
     store::insert(tx, tenant, &draft, Some(&sealed), None, clock::now()).await
 }

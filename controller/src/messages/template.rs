@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     segments,
-    words::{Channel, Kind},
+    words::{Kind, MessageChannel},
 };
 
 /// What a message says, by name.
@@ -88,7 +88,7 @@ pub(super) fn named(text: &str, facts: &Facts) -> Vec<String> {
 /// What is wrong with it: where, and why.
 pub(super) fn check(
     kind: Kind,
-    channel: Channel,
+    channel: MessageChannel,
     text: &Text,
 ) -> Result<(), (&'static str, TextError)> {
     let body = |error| ("body", error);
@@ -103,7 +103,7 @@ pub(super) fn check(
         }
     }
     match channel {
-        Channel::Email => {
+        MessageChannel::Email => {
             check_facts(kind, &text.subject).map_err(|error| ("subject", error))?;
             let length = text.subject.chars().count();
             let fits =
@@ -112,13 +112,13 @@ pub(super) fn check(
                 return Err(("subject", TextError::Subject));
             }
         }
-        Channel::Sms => {
+        MessageChannel::Sms => {
             let parts = segments::count(&fill(&text.body, &sample(kind)));
             if parts > SEGMENTS_MAX {
                 return Err(body(TextError::Segments(parts)));
             }
         }
-        Channel::Whatsapp => {
+        MessageChannel::Whatsapp => {
             let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
             let name = &text.subject;
             if name.is_empty() || name.len() > 512 || !name.bytes().all(fits) {
@@ -176,7 +176,7 @@ mod tests {
 
     fn sms(kind: Kind, body: &str) -> Result<(), TextError> {
         let text = Text { subject: String::new(), body: body.to_owned() };
-        check(kind, Channel::Sms, &text).map_err(|(_, error)| error)
+        check(kind, MessageChannel::Sms, &text).map_err(|(_, error)| error)
     }
 
     #[test]
@@ -203,13 +203,13 @@ mod tests {
         assert_eq!(sms(Kind::Payment, &"a".repeat(919)), Err(TextError::Segments(7)));
         let text = |subject: &str| Text { subject: subject.to_owned(), body: "x".to_owned() };
         for (channel, subject, wrong) in [
-            (Channel::Email, "a\nb", TextError::Subject),
-            (Channel::Email, "", TextError::Subject),
-            (Channel::Whatsapp, "Paid", TextError::Name),
+            (MessageChannel::Email, "a\nb", TextError::Subject),
+            (MessageChannel::Email, "", TextError::Subject),
+            (MessageChannel::Whatsapp, "Paid", TextError::Name),
         ] {
             let refused = check(Kind::Payment, channel, &text(subject)).unwrap_err();
             assert_eq!(refused, ("subject", wrong), "{subject}");
         }
-        assert_eq!(check(Kind::Payment, Channel::Whatsapp, &text("paid_2")), Ok(()));
+        assert_eq!(check(Kind::Payment, MessageChannel::Whatsapp, &text("paid_2")), Ok(()));
     }
 }

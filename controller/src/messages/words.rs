@@ -4,7 +4,7 @@ use crate::words::choices;
 
 choices! {
     /// How a message goes.
-    Channel {
+    MessageChannel {
         Email = "email",
         Sms = "sms",
         Whatsapp = "whatsapp",
@@ -145,17 +145,19 @@ impl Kind {
     }
 
     /// How it goes, unless the tenant says otherwise.
-    pub(super) const fn channels(self) -> &'static [Channel] {
+    pub(super) const fn channels(self) -> &'static [MessageChannel] {
         match self {
-            Self::Remind | Self::Suspended => &[Channel::Sms, Channel::Email],
+            Self::Remind | Self::Suspended => &[MessageChannel::Sms, MessageChannel::Email],
             Self::Renewed
             | Self::Grace
             | Self::Walled
             | Self::Expired
             | Self::Payment
             | Self::Voucher
-            | Self::Code => &[Channel::Sms],
-            Self::Invoice | Self::Ticket | Self::Invitation | Self::Reset => &[Channel::Email],
+            | Self::Code => &[MessageChannel::Sms],
+            Self::Invoice | Self::Ticket | Self::Invitation | Self::Reset => {
+                &[MessageChannel::Email]
+            }
             Self::Note | Self::Test => &[],
         }
     }

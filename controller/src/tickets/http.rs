@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Channel, Filter, NewTicket, Priority, Ticket, TicketChange, TicketError, TicketNote,
+    Filter, NewTicket, Priority, Ticket, TicketChange, TicketChannel, TicketError, TicketNote,
     TicketState, TicketVerb, Tickets,
 };
 use crate::{
@@ -153,7 +153,7 @@ struct TicketBody {
     #[schema(value_type = Option<String>)]
     subscriber: Option<SubscriberId>,
     subject: Name,
-    channel: Channel,
+    channel: TicketChannel,
     #[serde(default = "normal")]
     priority: Priority,
     body: Text,
@@ -188,7 +188,7 @@ struct TicketView {
     #[schema(value_type = Option<String>)]
     subscriber: Option<SubscriberId>,
     subject: Name,
-    channel: Channel,
+    channel: TicketChannel,
     priority: Priority,
     state: TicketState,
     #[schema(value_type = Option<String>)]

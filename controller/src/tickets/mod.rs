@@ -20,7 +20,7 @@ use crate::{
 
 choices! {
     /// How it came to us.
-    Channel {
+    TicketChannel {
         Phone = "phone",
         Counter = "counter",
         Email = "email",
@@ -37,7 +37,7 @@ pub struct Ticket {
     pub reference: String,
     pub subscriber: Option<SubscriberId>,
     pub subject: Name,
-    pub channel: Channel,
+    pub channel: TicketChannel,
     pub priority: Priority,
     pub state: TicketState,
     pub assigned_to: Option<OperatorId>,
@@ -67,7 +67,7 @@ pub struct TicketNote {
 pub struct NewTicket {
     pub subscriber: Option<SubscriberId>,
     pub subject: Name,
-    pub channel: Channel,
+    pub channel: TicketChannel,
     pub priority: Priority,
     pub body: Text,
 }

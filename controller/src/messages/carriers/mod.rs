@@ -17,7 +17,7 @@ use shared::secret::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::words::Channel;
+use super::words::MessageChannel;
 use crate::{prints::Language, reach::Outward, words::choices};
 
 choices! {
@@ -74,11 +74,11 @@ pub enum Setup {
 }
 
 impl Setup {
-    pub(super) const fn channel(&self) -> Channel {
+    pub(super) const fn channel(&self) -> MessageChannel {
         match self {
-            Self::Smtp { .. } => Channel::Email,
-            Self::Africastalking { .. } | Self::Http { .. } => Channel::Sms,
-            Self::Cloud { .. } => Channel::Whatsapp,
+            Self::Smtp { .. } => MessageChannel::Email,
+            Self::Africastalking { .. } | Self::Http { .. } => MessageChannel::Sms,
+            Self::Cloud { .. } => MessageChannel::Whatsapp,
         }
     }
 

@@ -8,7 +8,7 @@ use shared::id::{SubscriberId, TenantId};
 use uuid::Uuid;
 
 use super::{
-    Channel, Class, Draft, Kind, MessageError, Messages, Text, providers, quiet,
+    Class, Draft, Kind, MessageChannel, MessageError, Messages, Text, providers, quiet,
     template::{self, Facts},
     texts::{self, Policy, Reader, Texts},
 };
@@ -33,7 +33,7 @@ struct House {
     currency: String,
     zone: TimeZone,
     policy: Policy,
-    channels: Vec<Channel>,
+    channels: Vec<MessageChannel>,
 }
 
 impl Messages {
@@ -77,7 +77,7 @@ impl Messages {
 async fn open(tx: &mut Tx, tenant: TenantId) -> Result<House, StoreError> {
     let (name, currency) = store::house(tx, tenant).await?;
     let mut channels = Vec::new();
-    for channel in [Channel::Email, Channel::Sms, Channel::Whatsapp] {
+    for channel in [MessageChannel::Email, MessageChannel::Sms, MessageChannel::Whatsapp] {
         if providers::is_there(tx, tenant, channel).await? {
             channels.push(channel);
         }
@@ -110,16 +110,16 @@ fn drafts(
             quiet::allowed(now, house.policy.quiet, &house.zone)
         };
         let in_order = match channel {
-            Channel::Whatsapp => template::named(&text.body, &facts),
-            Channel::Email | Channel::Sms => Vec::new(),
+            MessageChannel::Whatsapp => template::named(&text.body, &facts),
+            MessageChannel::Email | MessageChannel::Sms => Vec::new(),
         };
         let body = template::fill(&text.body, &facts);
         let subject = match channel {
             // It is called so, and nothing is put into it.
-            Channel::Whatsapp => text.subject,
-            Channel::Email | Channel::Sms => template::fill(&text.subject, &facts),
+            MessageChannel::Whatsapp => text.subject,
+            MessageChannel::Email | MessageChannel::Sms => template::fill(&text.subject, &facts),
         };
-        let attached = occasion.kind == Kind::Invoice && *channel == Channel::Email;
+        let attached = occasion.kind == Kind::Invoice && *channel == MessageChannel::Email;
         drafts.push(Draft {
             id: Uuid::now_v7(),
             kind: occasion.kind,

@@ -13,7 +13,7 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{Channel, Messages, NewProvider, Provider, ProviderChange, Setup};
+use super::{MessageChannel, Messages, NewProvider, Provider, ProviderChange, Setup};
 use crate::{
     actor::Actor,
     http::{
@@ -182,7 +182,7 @@ struct TestBody {
 struct MessageProviderView {
     #[schema(value_type = String, example = "mpv_0198b2f4c0de7000a000000000000001")]
     id: MessageProviderId,
-    channel: Channel,
+    channel: MessageChannel,
     name: Name,
     setup: Setup,
     /// It carries what is sent over its channel.

@@ -13,7 +13,7 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
-    Channel, Class, Draft, Kind, Message, MessageError, Messages, Setup, Text, carriers,
+    Class, Draft, Kind, Message, MessageChannel, MessageError, Messages, Setup, Text, carriers,
     carriers::{Carrier, Secrets},
     defaults, find,
     template::{self, Facts},
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Provider {
     pub id: MessageProviderId,
-    pub channel: Channel,
+    pub channel: MessageChannel,
     pub name: Name,
     pub setup: Setup,
     /// It carries what is sent over its channel.
@@ -232,7 +232,7 @@ impl Messages {
         &self,
         tx: &mut Tx,
         tenant: TenantId,
-        channel: Channel,
+        channel: MessageChannel,
     ) -> Result<Option<(MessageProviderId, Box<dyn Carrier>)>, MessageError> {
         let Some(id) = store::active(tx, tenant, channel).await? else { return Ok(None) };
         Ok(Some((id, self.open_carrier(tx, tenant, id).await?)))
@@ -255,7 +255,7 @@ impl Messages {
 pub(super) async fn is_there(
     tx: &mut Tx,
     tenant: TenantId,
-    channel: Channel,
+    channel: MessageChannel,
 ) -> Result<bool, StoreError> {
     Ok(store::active(tx, tenant, channel).await?.is_some())
 }

@@ -5,7 +5,7 @@ use shared::id::{MessageProviderId, TenantId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Channel, Provider, Setup};
+use super::{MessageChannel, Provider, Setup};
 use crate::{
     db::{Cell, StoreError, Tx},
     words::Name,
@@ -87,7 +87,7 @@ pub(super) async fn sealed(
 pub(super) async fn active(
     tx: &mut Tx,
     tenant: TenantId,
-    channel: Channel,
+    channel: MessageChannel,
 ) -> Result<Option<MessageProviderId>, StoreError> {
     let row = sqlx::query!(
         "SELECT id FROM message_provider WHERE tenant_id = $1 AND channel = $2 AND active",

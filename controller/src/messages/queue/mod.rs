@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    Channel, HIDDEN, MessageError, MessageState, Messages,
+    HIDDEN, MessageChannel, MessageError, MessageState, Messages,
     carriers::{Attachment, Letter, Refusal, Taken},
     place,
 };
@@ -23,7 +23,7 @@ use crate::{actor::Actor, db::StoreError, prints::Language};
 struct Leased {
     id: Uuid,
     lease: Uuid,
-    channel: Channel,
+    channel: MessageChannel,
     language: Language,
     recipient: String,
     subject: String,

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Channel, Consent, Kind, MessageError, Messages, Policy, Quiet, Text, Texts, Written, template,
+    Consent, Kind, MessageChannel, MessageError, Messages, Policy, Quiet, Text, Texts, Written,
+    template,
 };
 use crate::{
     actor::Actor,
@@ -113,7 +114,7 @@ async fn preview(Body(body): Body<PreviewBody>) -> Result<Json<PreviewView>, Pro
     })?;
     let facts = template::sample(kind);
     let body = template::fill(&text.body, &facts);
-    let segments = (channel == Channel::Sms).then(|| segments::count(&body));
+    let segments = (channel == MessageChannel::Sms).then(|| segments::count(&body));
     Ok(Json(PreviewView { subject: template::fill(&text.subject, &facts), body, segments }))
 }
 
@@ -152,7 +153,7 @@ fn wrong(field: &str, message: &str) -> Problem {
     Problem::invalid(vec![FieldError::new(field, message)])
 }
 
-fn unique(channels: &mut Vec<Channel>) {
+fn unique(channels: &mut Vec<MessageChannel>) {
     let mut seen = Vec::new();
     channels.retain(|channel| {
         let new = !seen.contains(channel);
@@ -205,14 +206,14 @@ fn versioned_policy(policy: Policy) -> Versioned<MessagePolicyBody> {
 struct TemplateBody {
     kind: Kind,
     /// How it goes; none: it is not told.
-    channels: Vec<Channel>,
+    channels: Vec<MessageChannel>,
     texts: Vec<TextBody>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TextBody {
-    channel: Channel,
+    channel: MessageChannel,
     language: Language,
     /// E-mail: the subject. WhatsApp: what the text is called there, where it was approved.
     #[serde(default)]
@@ -232,7 +233,7 @@ impl From<TextBody> for Written {
 #[derive(Debug, Serialize, ToSchema)]
 struct TemplateView {
     kind: Kind,
-    channels: Vec<Channel>,
+    channels: Vec<MessageChannel>,
     /// What its texts may name.
     facts: Vec<&'static str>,
     texts: Vec<TextView>,
@@ -242,7 +243,7 @@ struct TemplateView {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct TextView {
-    channel: Channel,
+    channel: MessageChannel,
     language: Language,
     subject: String,
     body: String,
@@ -285,17 +286,17 @@ struct ConsentBody {
     language: Option<Language>,
     /// By which channels they are told about their account.
     #[schema(example = json!(["sms"]))]
-    transactional: Vec<Channel>,
+    transactional: Vec<MessageChannel>,
     /// By which channels they agree to be told what is for sale.
     #[schema(example = json!([]))]
-    marketing: Vec<Channel>,
+    marketing: Vec<MessageChannel>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ConsentView {
     language: Option<Language>,
-    transactional: Vec<Channel>,
-    marketing: Vec<Channel>,
+    transactional: Vec<MessageChannel>,
+    marketing: Vec<MessageChannel>,
     /// Who wrote it down, and when; none: nobody has asked.
     said_by: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]

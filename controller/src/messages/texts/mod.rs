@@ -12,7 +12,7 @@ use shared::id::{SubscriberId, TenantId};
 use uuid::Uuid;
 
 use super::{
-    Channel, Class, Draft, HIDDEN, Kind, MessageError, Messages, Text, defaults,
+    Class, Draft, HIDDEN, Kind, MessageChannel, MessageError, Messages, Text, defaults,
     quiet::Quiet,
     template::{self, Facts},
 };
@@ -44,7 +44,7 @@ impl Default for Policy {
 /// A text of a kind of message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    pub channel: Channel,
+    pub channel: MessageChannel,
     pub language: Language,
     pub subject: String,
     pub body: String,
@@ -57,7 +57,7 @@ pub struct Written {
 #[derive(Clone, Debug)]
 pub struct Texts {
     pub kind: Kind,
-    pub channels: Vec<Channel>,
+    pub channels: Vec<MessageChannel>,
     pub texts: Vec<Written>,
     pub version: i64,
 }
@@ -72,7 +72,7 @@ impl Texts {
 
     /// With ours where the tenant has none.
     fn complete(&mut self) {
-        for channel in [Channel::Email, Channel::Sms] {
+        for channel in [MessageChannel::Email, MessageChannel::Sms] {
             for language in [Language::English, Language::Swahili] {
                 let is_there = |one: &Written| one.channel == channel && one.language == language;
                 let ours = defaults::text(self.kind, channel, language);
@@ -86,7 +86,11 @@ impl Texts {
     }
 
     /// In this language; else in any, which is better than nothing.
-    pub(super) fn text(&self, channel: Channel, language: Language) -> Option<(Text, Language)> {
+    pub(super) fn text(
+        &self,
+        channel: MessageChannel,
+        language: Language,
+    ) -> Option<(Text, Language)> {
         let mut mine = self.texts.iter().filter(|one| one.channel == channel);
         let found = mine.clone().find(|one| one.language == language).or_else(|| mine.next())?;
         let (subject, body) = (found.subject.clone(), found.body.clone());
@@ -99,8 +103,8 @@ impl Texts {
 pub struct Consent {
     /// None: the tenant's.
     pub language: Option<Language>,
-    pub transactional: Vec<Channel>,
-    pub marketing: Vec<Channel>,
+    pub transactional: Vec<MessageChannel>,
+    pub marketing: Vec<MessageChannel>,
     pub said_by: Option<String>,
     pub said_at: Option<Timestamp>,
     pub version: i64,
@@ -111,7 +115,7 @@ impl Default for Consent {
         Self {
             language: None,
             // WhatsApp wants that people are asked first.
-            transactional: vec![Channel::Email, Channel::Sms],
+            transactional: vec![MessageChannel::Email, MessageChannel::Sms],
             marketing: vec![],
             said_by: None,
             said_at: None,
@@ -130,10 +134,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn address(&self, channel: Channel) -> Option<String> {
+    pub(super) fn address(&self, channel: MessageChannel) -> Option<String> {
         match channel {
-            Channel::Email => self.email.as_ref().map(Email::to_string),
-            Channel::Sms | Channel::Whatsapp => self.msisdn.as_ref().map(Msisdn::to_string),
+            MessageChannel::Email => self.email.as_ref().map(Email::to_string),
+            MessageChannel::Sms | MessageChannel::Whatsapp => {
+                self.msisdn.as_ref().map(Msisdn::to_string)
+            }
         }
     }
 
@@ -141,7 +147,7 @@ impl Reader {
         self.consent.language.unwrap_or(otherwise)
     }
 
-    pub(super) fn withheld(&self, channel: Channel, class: Class) -> Option<&'static str> {
+    pub(super) fn withheld(&self, channel: MessageChannel, class: Class) -> Option<&'static str> {
         let wanted = match class {
             Class::Transactional => &self.consent.transactional,
             Class::Marketing => &self.consent.marketing,
@@ -280,7 +286,7 @@ pub(super) async fn secret(
     tx: &mut Tx,
     tenant: TenantId,
     kind: Kind,
-    channel: Channel,
+    channel: MessageChannel,
     to: &str,
     key: Uuid,
     until: Timestamp,

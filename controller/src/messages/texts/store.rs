@@ -5,7 +5,7 @@ use jiff_sqlx::{Time as SqlTime, Timestamp as SqlTimestamp, ToSqlx as _};
 use shared::id::{SubscriberId, TenantId};
 use sqlx::types::Json;
 
-use super::{Channel, Consent, Kind, Policy, Quiet, Reader, Texts, Written};
+use super::{Consent, Kind, MessageChannel, Policy, Quiet, Reader, Texts, Written};
 use crate::db::{Cell, StoreError, Tx};
 
 pub(super) async fn policy(tx: &mut Tx, tenant: TenantId) -> Result<Option<Policy>, StoreError> {
@@ -191,10 +191,10 @@ fn channels(
     cell: Cell,
     column: &'static str,
     names: &[String],
-) -> Result<Vec<Channel>, StoreError> {
+) -> Result<Vec<MessageChannel>, StoreError> {
     names.iter().map(|name| cell.parse(column, name)).collect()
 }
 
-fn names(channels: &[Channel]) -> Vec<String> {
+fn names(channels: &[MessageChannel]) -> Vec<String> {
     channels.iter().map(|channel| channel.as_str().to_owned()).collect()
 }
