@@ -1,7 +1,7 @@
 //! The command line over the REST API. It decides nothing: it asks, and prints the answer.
 //!
 //! [`nouns`] says which commands there are, [`command`] makes flags of it, [`body`] reads them,
-//! [`run`] asks through [`client`], [`table`] and [`import`] print.
+//! [`run`](mod@run) asks through [`client`], [`table`] and [`import`] print.
 
 mod body;
 mod client;

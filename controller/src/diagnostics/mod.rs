@@ -1,7 +1,7 @@
 //! Why is this subscriber off-line? Checks from the contract to the device, each with what it was
 //! seen by; the first that fails is what to do something about.
 //!
-//! [`explain`] decides and is pure; `store.rs` collects what it is told.
+//! [`explain`](fn@explain) decides and is pure; `store.rs` collects what it is told.
 
 mod explain;
 pub mod http;
