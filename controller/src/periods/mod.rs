@@ -9,8 +9,6 @@ mod batch;
 pub mod http;
 mod store;
 mod verbs;
-#[path = "store/write.rs"]
-mod write;
 
 use std::time::Duration;
 
@@ -23,7 +21,13 @@ use shared::{
 use uuid::Uuid;
 
 pub(crate) use self::verbs::{activated, change_plan};
-use self::{batch::Batch, store::Due, write::Writes};
+use self::{
+    batch::Batch,
+    store::{
+        Due,
+        write::{self, Writes},
+    },
+};
 use crate::{
     actor::Actor,
     audit,

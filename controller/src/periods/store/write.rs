@@ -5,83 +5,83 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use shared::id::{PlanVersionId, SubscriberId, SubscriptionId, TenantId};
 use uuid::Uuid;
 
-use super::PeriodError;
 use crate::{
     billing::Cents,
     db::{StoreError, Tx},
     invoices::{self, Bill},
+    periods::PeriodError,
     subscriptions::State,
 };
 
 /// Everything that one run of looks leads to.
 #[derive(Debug, Default)]
-pub(super) struct Writes {
-    pub(super) periods: Vec<NewPeriod>,
-    pub(super) bills: Vec<Bill>,
-    pub(super) deferrals: Vec<Deferral>,
-    pub(super) grants: Vec<Grant>,
-    pub(super) notices: Vec<Notice>,
+pub(in crate::periods) struct Writes {
+    pub(in crate::periods) periods: Vec<NewPeriod>,
+    pub(in crate::periods) bills: Vec<Bill>,
+    pub(in crate::periods) deferrals: Vec<Deferral>,
+    pub(in crate::periods) grants: Vec<Grant>,
+    pub(in crate::periods) notices: Vec<Notice>,
     /// Periods and what of their usage is invoiced now.
-    pub(super) rated: Vec<(Uuid, u64)>,
-    pub(super) changes: Vec<Change>,
+    pub(in crate::periods) rated: Vec<(Uuid, u64)>,
+    pub(in crate::periods) changes: Vec<Change>,
 }
 
 #[derive(Debug)]
-pub(super) struct NewPeriod {
-    pub(super) id: Uuid,
-    pub(super) subscription: SubscriptionId,
-    pub(super) version: PlanVersionId,
-    pub(super) during: (Timestamp, Timestamp),
-    pub(super) net: Cents,
-    pub(super) given: bool,
-    pub(super) rated: u64,
+pub(in crate::periods) struct NewPeriod {
+    pub(in crate::periods) id: Uuid,
+    pub(in crate::periods) subscription: SubscriptionId,
+    pub(in crate::periods) version: PlanVersionId,
+    pub(in crate::periods) during: (Timestamp, Timestamp),
+    pub(in crate::periods) net: Cents,
+    pub(in crate::periods) given: bool,
+    pub(in crate::periods) rated: u64,
 }
 
 /// What is earned over a time.
 #[derive(Debug)]
-pub(super) struct Deferral {
-    pub(super) id: Uuid,
-    pub(super) cents: Cents,
-    pub(super) earning: (Timestamp, Timestamp),
+pub(in crate::periods) struct Deferral {
+    pub(in crate::periods) id: Uuid,
+    pub(in crate::periods) cents: Cents,
+    pub(in crate::periods) earning: (Timestamp, Timestamp),
 }
 
 #[derive(Debug)]
-pub(super) struct Grant {
-    pub(super) subscriber: SubscriberId,
+pub(in crate::periods) struct Grant {
+    pub(in crate::periods) subscriber: SubscriberId,
     /// `period` or `topup`.
-    pub(super) source: &'static str,
-    pub(super) source_id: Uuid,
-    pub(super) version: PlanVersionId,
-    pub(super) valid: (Timestamp, Timestamp),
-    pub(super) bytes: Option<u64>,
-    pub(super) seconds: Option<u64>,
+    pub(in crate::periods) source: &'static str,
+    pub(in crate::periods) source_id: Uuid,
+    pub(in crate::periods) version: PlanVersionId,
+    pub(in crate::periods) valid: (Timestamp, Timestamp),
+    pub(in crate::periods) bytes: Option<u64>,
+    pub(in crate::periods) seconds: Option<u64>,
 }
 
 #[derive(Debug)]
-pub(super) struct Notice {
-    pub(super) subscription: SubscriptionId,
-    pub(super) about: Timestamp,
-    pub(super) step: String,
-    pub(super) cents: Cents,
+pub(in crate::periods) struct Notice {
+    pub(in crate::periods) subscription: SubscriptionId,
+    pub(in crate::periods) about: Timestamp,
+    pub(in crate::periods) step: String,
+    pub(in crate::periods) cents: Cents,
 }
 
 /// A subscription after a look.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    pub(super) id: SubscriptionId,
-    pub(super) state: State,
-    pub(super) version: PlanVersionId,
-    pub(super) next_version: Option<PlanVersionId>,
-    pub(super) anchor: Option<Timestamp>,
-    pub(super) term: Option<(Timestamp, Timestamp)>,
-    pub(super) term_no: u16,
-    pub(super) lapsed_at: Option<Timestamp>,
-    pub(super) walled: bool,
-    pub(super) promise_until: Option<Timestamp>,
-    pub(super) promised_term: Option<Timestamp>,
-    pub(super) due_at: Option<Timestamp>,
+pub(in crate::periods) struct Change {
+    pub(in crate::periods) id: SubscriptionId,
+    pub(in crate::periods) state: State,
+    pub(in crate::periods) version: PlanVersionId,
+    pub(in crate::periods) next_version: Option<PlanVersionId>,
+    pub(in crate::periods) anchor: Option<Timestamp>,
+    pub(in crate::periods) term: Option<(Timestamp, Timestamp)>,
+    pub(in crate::periods) term_no: u16,
+    pub(in crate::periods) lapsed_at: Option<Timestamp>,
+    pub(in crate::periods) walled: bool,
+    pub(in crate::periods) promise_until: Option<Timestamp>,
+    pub(in crate::periods) promised_term: Option<Timestamp>,
+    pub(in crate::periods) due_at: Option<Timestamp>,
     /// Why, if anybody sees a difference.
-    pub(super) reason: Option<&'static str>,
+    pub(in crate::periods) reason: Option<&'static str>,
 }
 
 fn times<'a>(all: impl Iterator<Item = &'a Timestamp>) -> Vec<SqlTimestamp> {
@@ -94,7 +94,7 @@ fn maybe_times(all: impl Iterator<Item = Option<Timestamp>>) -> Vec<Option<SqlTi
 
 impl Writes {
     /// All of it, or an error.
-    pub(super) async fn apply(
+    pub(in crate::periods) async fn apply(
         &self,
         tx: &mut Tx,
         tenant: TenantId,
@@ -294,7 +294,7 @@ async fn change(
 }
 
 /// One that cannot be billed keeps nobody else waiting.
-pub(super) async fn put_off(
+pub(in crate::periods) async fn put_off(
     tx: &mut Tx,
     tenant: TenantId,
     id: Uuid,
@@ -313,7 +313,7 @@ pub(super) async fn put_off(
 
 /// A period ends earlier; what was paid for the rest of it and is credited is not earned. What is
 /// earned up to where the books are stays earned.
-pub(super) async fn shorten(
+pub(in crate::periods) async fn shorten(
     tx: &mut Tx,
     tenant: TenantId,
     period: Uuid,

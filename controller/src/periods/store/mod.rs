@@ -1,5 +1,7 @@
 //! What billing reads: subscriptions that are due, with what there is to pay them.
 
+pub(super) mod write;
+
 use jiff::{Timestamp, civil::Date};
 use jiff_sqlx::ToSqlx as _;
 use shared::id::{PlanVersionId, SubscriberId, SubscriptionId, TenantId};
