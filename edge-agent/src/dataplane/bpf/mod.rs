@@ -156,7 +156,7 @@ impl Bpf {
         if bpf.config.load_one(CONFIG, 0)? == 0 {
             bpf.configure()?;
         }
-        bpf.keep_near()?;
+        bpf.use_near()?;
         Ok(bpf)
     }
 
@@ -233,7 +233,7 @@ impl Bpf {
     }
 
     /// From here on the programs look for devices in the near table first.
-    fn keep_near(&mut self) -> Result<(), DataplaneError> {
+    fn use_near(&mut self) -> Result<(), DataplaneError> {
         let words = Config { near_bits: self.keys.near_bits(), ..Config::default() }.words();
         let said = self.config.load_one(CONFIG, Config::NEAR)?;
         let near = words.get(Config::NEAR).copied().unwrap_or_default();
