@@ -4,6 +4,7 @@ use super::{
     capport, page,
     probes::Success,
     standing::Standing,
+    wispr,
     words::{Language, Notice},
 };
 
@@ -27,10 +28,11 @@ impl Answer {
         Self { language: Some(language), ..Self::new(status, HTML, body) }
     }
 
-    /// To the page of the portal, from wherever somebody wanted to go.
-    pub(super) fn away(origin: &str, language: Language) -> Self {
+    /// To the page of the portal, from wherever somebody wanted to go. `token`: for programs that
+    /// sign in without the page.
+    pub(super) fn away(origin: &str, token: &str, language: Language) -> Self {
         let url = format!("{origin}/");
-        let body = page::elsewhere(language, &url);
+        let body = page::elsewhere(language, &url) + &wispr::invitation(origin, token);
         Self { location: Some(url), ..Self::page(302, language, body) }
     }
 
@@ -51,6 +53,11 @@ impl Answer {
 
     pub(super) fn state(standing: &Standing, origin: &str) -> Self {
         Self::new(200, capport::MEDIA_TYPE, capport::state(standing, &format!("{origin}/")))
+    }
+
+    /// `message`: of WISPr.
+    pub(super) const fn message(message: String) -> Self {
+        Self::new(200, XML, message)
     }
 
     pub(super) fn nothing(language: Language) -> Self {
@@ -88,6 +95,7 @@ pub(super) const fn status(notice: Option<Notice>) -> u16 {
 }
 
 pub(super) const HTML: &str = "text/html; charset=utf-8";
+const XML: &str = "text/xml; charset=utf-8";
 const TEXT: &str = "text/plain";
 
 #[cfg(test)]
@@ -96,10 +104,11 @@ mod tests {
 
     #[test]
     fn a_redirect_says_where_in_its_head_and_in_its_body() {
-        let answer = Answer::away("http://10.0.0.1:2080", Language::English);
+        let answer = Answer::away("http://10.0.0.1:2080", "00ff", Language::English);
         assert_eq!(answer.status, 302);
         assert_eq!(answer.location.as_deref(), Some("http://10.0.0.1:2080/"));
         assert!(answer.body.contains("href=\"http://10.0.0.1:2080/\""), "{}", answer.body);
+        assert!(answer.body.contains("<LoginURL>http://10.0.0.1:2080/wispr"), "{}", answer.body);
         let answer = Answer::done(Language::Swahili);
         assert_eq!(answer.status, 303);
         assert_eq!(answer.location.as_deref(), Some("/?lang=sw"));

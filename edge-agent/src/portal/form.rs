@@ -18,8 +18,9 @@ impl Form {
         for (name, value) in form_urlencoded::parse(body) {
             let field = match &*name {
                 "token" => &mut form.token,
-                "username" => &mut form.username,
-                "password" => &mut *form.password,
+                // In capitals: WISPr's.
+                "username" | "UserName" => &mut form.username,
+                "password" | "Password" => &mut *form.password,
                 _ => continue,
             };
             if field.is_empty() {
@@ -57,6 +58,12 @@ mod tests {
         assert_eq!((&*form.token, &*form.username), ("ab", "amina@home"));
         assert_eq!(&**form.password, "si m&ba");
         assert_eq!(format!("{form:?}"), "Form { username: \"amina@home\", .. }");
+    }
+
+    #[test]
+    fn programs_send_it_in_capitals() {
+        let form = Form::read(b"button=Login&UserName=amina&Password=simba&FNAME=0");
+        assert_eq!((&*form.username, &**form.password), ("amina", "simba"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     page::Page,
     route::{self, Method, Own, Route},
     standing::Standing,
+    wispr::{self, Wispr},
     words::{Language, Notice},
 };
 use crate::sessions::desk::now_ms;
@@ -36,6 +37,7 @@ pub(super) async fn serve(
         origin: portal.origin(own.address),
         peer,
         language: Language::of(chosen.as_deref(), accepted),
+        token: parts.uri.query().and_then(|query| query_value(query, "token")),
     };
     let route = route::route(own, method(&parts.method), host(&parts), parts.uri.path());
     metrics::counter!("kennet_portal_requests_total", "route" => route.as_str()).increment(1);
@@ -52,18 +54,20 @@ struct Asking<'a> {
     origin: String,
     peer: IpAddr,
     language: Language,
+    /// In the address: programs send it there.
+    token: Option<String>,
 }
 
 impl Asking<'_> {
     async fn answer(&self, route: Route, body: Body) -> Answer {
-        let Self { portal, origin, peer, language } = self;
+        let Self { portal, origin, peer, language, .. } = self;
         match route {
-            Route::Away => Answer::away(origin, *language),
+            Route::Away => self.away(),
             Route::Nothing => Answer::nothing(*language),
             Route::OnlyBy(allow) => Answer::only_by(allow, *language),
             Route::Probe(success) => match portal.visitor(*peer).await {
                 Ok(Visitor { standing: Standing::OnLine(_), .. }) => Answer::success(success),
-                Ok(_) | Err(_) => Answer::away(origin, *language),
+                Ok(_) | Err(_) => self.away(),
             },
             Route::Api => match portal.visitor(*peer).await {
                 Ok(visitor) => Answer::state(&visitor.standing, origin),
@@ -74,7 +78,31 @@ impl Asking<'_> {
                 Err(_) => Answer::busy(*language),
             },
             Route::Login | Route::Logout => self.sent(route, body).await,
+            Route::Wispr(asked) => self.asked(asked, body).await,
         }
+    }
+
+    fn away(&self) -> Answer {
+        Answer::away(&self.origin, &self.fresh_token(self.peer), self.language)
+    }
+
+    fn fresh_token(&self, address: IpAddr) -> String {
+        self.portal.tokens.of(address, now_ms())
+    }
+
+    async fn asked(&self, asked: Wispr, body: Body) -> Answer {
+        let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else {
+            return Answer::too_large(self.language);
+        };
+        let form = Form { token: self.token.clone().unwrap_or_default(), ..Form::read(&body) };
+        let done = match (asked, self.portal.visitor(self.peer).await) {
+            (Wispr::Abort, _) => Ok(()),
+            (_, Err(_)) => Err(Notice::Busy),
+            (Wispr::Login, Ok(visitor)) => self.portal.login(&visitor, &form).await,
+            (Wispr::Logoff, Ok(visitor)) => self.portal.logout(&visitor, &form).await,
+        };
+        let token = self.fresh_token(self.peer);
+        Answer::message(wispr::reply(asked, done, &self.origin, &token))
     }
 
     async fn sent(&self, route: Route, body: Body) -> Answer {
@@ -98,7 +126,7 @@ impl Asking<'_> {
 
     fn page(&self, visitor: &Visitor, notice: Option<Notice>, username: &str) -> Answer {
         let Visitor { address, mac, standing } = visitor;
-        let token = self.portal.tokens.of(*address, now_ms());
+        let token = self.fresh_token(*address);
         let language = self.language;
         let page = Page { language, mac: *mac, standing, notice, token: &token, username };
         Answer::page(answer::status(notice), language, page.html())

@@ -3,7 +3,8 @@
 //! The data plane brings plain HTTP of such devices here, whatever it was meant for; [`connections`]
 //! takes it and [`http`] carries it. [`route`] decides what a request asks (pure): what was meant
 //! for others is sent to the [`page`], what a system asks to find out whether it is on-line is
-//! answered by [`probes`], and devices that know RFC 8908 ask [`capport`]. Who is at an address is
+//! answered by [`probes`], devices that know RFC 8908 ask [`capport`], and programs that sign in by
+//! themselves speak [`wispr`]. Who is at an address is
 //! the kernel's word for the device and the sessions' word ([`online`], [`standing`]) for the rest.
 //! [`login`] opens and ends sessions: it decides as RADIUS does, and comes to the sessions the same
 //! way. What RFC 8908 is asked over is [`tls`]. It sells nothing.
@@ -42,6 +43,7 @@ mod standing;
 mod tls;
 mod token;
 mod tries;
+mod wispr;
 mod words;
 
 pub use self::tls::TlsError;

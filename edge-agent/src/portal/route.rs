@@ -4,7 +4,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::probes::{self, Success};
+use super::{
+    probes::{self, Success},
+    wispr::Wispr,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -25,6 +28,7 @@ pub(super) enum Route {
     Logout,
     /// RFC 8908.
     Api,
+    Wispr(Wispr),
     /// There is nothing there.
     Nothing,
     /// It is there, for these methods only.
@@ -41,6 +45,7 @@ impl Route {
             Self::Login => "login",
             Self::Logout => "logout",
             Self::Api => "api",
+            Self::Wispr(_) => "wispr",
             Self::Nothing | Self::OnlyBy(_) => "nothing",
         }
     }
@@ -72,7 +77,13 @@ pub(super) fn route(own: Own<'_>, method: Method, host: &str, path: &str) -> Rou
         LOGOUT if method == Method::Post => Route::Logout,
         "/" | API => Route::OnlyBy("GET, HEAD"),
         LOGIN | LOGOUT => Route::OnlyBy("GET, HEAD, POST"),
-        _ => Route::Nothing,
+        path => match Wispr::at(path) {
+            None => Route::Nothing,
+            Some(asked) if method == Method::Post || (reads && asked != Wispr::Login) => {
+                Route::Wispr(asked)
+            }
+            Some(asked) => Route::OnlyBy(asked.methods()),
+        },
     }
 }
 
@@ -204,6 +215,10 @@ mod tests {
             (Get, "/api/captive-portal", Route::Api),
             (Post, "/api/captive-portal", Route::OnlyBy("GET, HEAD")),
             (Post, "/login", Route::Login),
+            (Post, "/wispr", Route::Wispr(Wispr::Login)),
+            (Get, "/wispr", Route::OnlyBy("POST")),
+            (Get, "/wispr/logoff", Route::Wispr(Wispr::Logoff)),
+            (Other, "/wispr/abort", Route::OnlyBy("GET, HEAD, POST")),
             (Get, "/login", Route::Away),
             (Other, "/login", Route::OnlyBy("GET, HEAD, POST")),
             (Post, "/logout", Route::Logout),

@@ -43,6 +43,7 @@ use shared::{
 
 mod browser;
 mod kernel;
+mod wispr;
 mod world;
 
 use browser::Browser;
