@@ -114,6 +114,11 @@ fn a_quota_holds_with_many_flows_both_ways_at_full_speed() {
     assert!(charged <= QUOTA, "{charged}");
     assert!(charged > QUOTA - 65_600, "one super-packet at most is missing: {charged}");
     assert_eq!(end.passed.total_bytes(), charged);
+    assert_eq!(
+        world.undelivered(Side::Gateway, "lan0"),
+        0,
+        "packets that passed are lost after it"
+    );
     // What the client got is what was charged, and no more.
     let client = world.counted(Side::Client, "eth0").since(before);
     assert_eq!(client.received.of_ip().bytes, end.passed.down_bytes);

@@ -243,6 +243,23 @@ impl World {
     }
 
     pub(crate) fn counted(&self, side: Side, interface: &str) -> Interface {
+        let [bytes_in, packets_in, _, _, _, _, _, _, bytes_out, packets_out, ..] =
+            self.columns(side, interface);
+        Interface {
+            received: Counted { bytes: bytes_in, packets: packets_in },
+            sent: Counted { bytes: bytes_out, packets: packets_out },
+        }
+    }
+
+    /// Packets that left an interface, and for which its other end had no room.
+    pub(crate) fn undelivered(&self, side: Side, interface: &str) -> u64 {
+        let [.., dropped_out, _, _, _, _] = self.columns(side, interface);
+        dropped_out
+    }
+
+    /// Of `/proc/net/dev`: bytes, packets, errs, drop, fifo, frame, compressed and multicast of what
+    /// came in; bytes, packets, errs, drop, fifo, colls, carrier and compressed of what went out.
+    fn columns(&self, side: Side, interface: &str) -> [u64; 16] {
         let text = self.inside(side, || fs::read_to_string("/proc/thread-self/net/dev"));
         let text = text.expect("the kernel counts");
         let prefix = format!("{interface}:");
@@ -252,11 +269,7 @@ impl World {
             .split_whitespace()
             .map(|field| field.parse().expect("counters are numbers"))
             .collect();
-        let at = |bytes: usize| Counted {
-            bytes: fields.get(bytes).copied().expect("a column"),
-            packets: fields.get(bytes + 1).copied().expect("a column"),
-        };
-        Interface { received: at(0), sent: at(8) }
+        fields.try_into().expect("sixteen columns")
     }
 
     /// Waits until no counter moves any more.
