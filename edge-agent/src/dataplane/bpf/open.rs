@@ -135,7 +135,10 @@ fn load(program: &mut SchedClassifier) -> Result<(), ProgramError> {
     for _ in 1..LOAD_ATTEMPTS {
         match program.load() {
             Err(ProgramError::LoadError { io_error, .. })
-                if io_error.kind() == io::ErrorKind::WouldBlock => {}
+                if io_error.kind() == io::ErrorKind::WouldBlock =>
+            {
+                metrics::counter!("kennet_dataplane_loads_interrupted_total").increment(1);
+            }
             done => return done,
         }
     }
