@@ -78,7 +78,11 @@ fn burst(ns_per_byte: u64, moment: Moment) -> u64 {
 /// Moves a clock on.
 #[inline(always)]
 fn charge(clock: Word, ns_per_byte: u64, moment: Moment, comer: &Comer) {
-    let seen = clock.load();
+    charge_seen(clock, clock.load(), ns_per_byte, moment, comer);
+}
+
+#[inline(always)]
+fn charge_seen(clock: Word, seen: u64, ns_per_byte: u64, moment: Moment, comer: &Comer) {
     let Arrival { base, .. } = Arrival::at(moment.at, seen, burst(ns_per_byte, moment));
     let cost = clock::cost(ns_per_byte, comer.octets, comer.segments);
     if clock.compare_exchange(seen, base + cost).is_err() {
@@ -105,6 +109,8 @@ pub struct Comer {
     pub is_up: bool,
     pub is_free: bool,
     pub has_site: bool,
+    /// No rate but the session's own concerns it.
+    pub is_alone: bool,
     pub octets: u64,
     pub segments: u64,
     /// The session's own rate; zero: none.
@@ -115,7 +121,7 @@ pub struct Comer {
 impl Comer {
     #[inline(always)]
     pub const fn is_limited(&self) -> bool {
-        self.ns_per_byte != 0 || self.account != 0 || self.has_site
+        self.ns_per_byte != 0 || !self.is_alone
     }
 }
 
@@ -148,6 +154,23 @@ fn limit_of(account: &Account, direction: Direction, is_slow: bool) -> Limit {
         (Direction::Down, true) => account.slow_down,
         (Direction::Up, true) => account.slow_up,
     }
+}
+
+/// Lets a packet pass that no rate but its session's own concerns, if nothing waits for that: so it
+/// is with nearly all of them. `false`: all rates are to be asked.
+#[inline(always)]
+pub fn pass_at_once(lane: SharedLane, comer: &Comer) -> bool {
+    if !comer.is_alone {
+        return false;
+    }
+    let tick = Moment::of_last_tick();
+    let seen = lane.clear_at().load();
+    if seen > tick.at {
+        return false;
+    }
+    charge_seen(lane.clear_at(), seen, comer.ns_per_byte, tick, comer);
+    lane.calm();
+    true
 }
 
 /// The time by which the packet is judged: where nothing waits on any clock, it does not matter

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::__sk_buff;
 
 use super::{
     event, garden,
-    lane::SharedState,
+    lane::{SharedLane, SharedState},
     levels::{self, Comer, is_first},
     maps,
     packet::{Packet, Size},
@@ -92,28 +92,20 @@ fn judge(
         (Direction::Down, true) => session.slow_down,
         (Direction::Up, true) => session.slow_up,
     };
-    let comer = maps::comer().ok_or(Reason::NoSlot)?;
-    *comer = Comer {
+    let has_site = config.flags & Config::HAS_SITE != 0;
+    let comer = Comer {
         slot,
         account: session.account,
         is_up,
         is_free,
-        has_site: config.flags & Config::HAS_SITE != 0,
+        has_site,
+        is_alone: !has_site && account.is_none_or(|(account, _)| !account.has_rate(is_up)),
         octets: size.octets,
         segments: size.segments,
         ns_per_byte: limit.ns_per_byte,
         priority: limit.priority,
     };
-    if comer.is_limited() {
-        match rates(packet.context()) {
-            PASSED => {}
-            FULL => return Err(Reason::QueueFull),
-            SHED => return Err(Reason::Congested),
-            _ => return Err(Reason::NoSlot),
-        }
-    } else if matches!(maps::muscle(), Muscle::Htb) {
-        packet.set_priority(0);
-    }
+    keep_to_rates(packet, state.lane(direction), comer)?;
     if is_free {
         state.count_free(direction, size);
         return Ok(());
@@ -139,6 +131,24 @@ fn judge(
         state.time(direction, &segment);
     }
     Ok(())
+}
+
+/// Its session's own, its account's, its site's.
+#[inline(always)]
+fn keep_to_rates(packet: &Packet, lane: SharedLane, comer: Comer) -> Result<(), Reason> {
+    if !comer.is_limited() || levels::pass_at_once(lane, &comer) {
+        if matches!(maps::muscle(), Muscle::Htb) {
+            packet.set_priority(comer.priority);
+        }
+        return Ok(());
+    }
+    *maps::comer().ok_or(Reason::NoSlot)? = comer;
+    match rates(packet.context()) {
+        PASSED => Ok(()),
+        FULL => Err(Reason::QueueFull),
+        SHED => Err(Reason::Congested),
+        _ => Err(Reason::NoSlot),
+    }
 }
 
 /// The clocks of the session, its account and the site, for the packet of [`maps::headers`] and

@@ -45,6 +45,13 @@ impl Account {
     pub const FAIR_DOWN: usize = 7;
     pub const FAIR_UP: usize = 12;
 
+    /// Whether its rates can concern a packet.
+    #[inline(always)]
+    pub const fn has_rate(&self, is_up: bool) -> bool {
+        let limit = if is_up { self.up } else { self.down };
+        limit.ns_per_byte != 0 || self.step != Self::WITHOUT_END
+    }
+
     #[expect(clippy::many_single_char_names, reason = "words of memory, in their order")]
     pub const fn words(&self) -> [u64; Self::WORDS] {
         let ([a, b], [c, d]) = (self.down.words(), self.up.words());
