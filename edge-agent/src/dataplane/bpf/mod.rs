@@ -72,6 +72,7 @@ pub struct Bpf {
 impl Bpf {
     /// Loads and attaches, or takes over what a process before this one has left.
     pub fn open(settings: &settings::Dataplane) -> Result<Self, DataplaneError> {
+        open::warn_of_realtime();
         let legs = open::legs(settings)?;
         let pins = Pins::at(&settings.pins);
         pins.prepare()?;

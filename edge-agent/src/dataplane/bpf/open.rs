@@ -1,6 +1,6 @@
 //! Loading and attaching, and taking over what a process before this one has left.
 
-use std::{io, time::Duration};
+use std::{fs, io, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -120,6 +120,15 @@ impl Programs {
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
             .within(attempt)?;
         program.try_into().within(attempt)
+    }
+}
+
+/// The programs keep what they know of a packet in memory of their CPU. A kernel with PREEMPT_RT may,
+/// from 6.18 on, let one interrupt another there.
+pub(super) fn warn_of_realtime() {
+    let is_realtime = fs::read_to_string("/sys/kernel/realtime").is_ok_and(|it| it.trim() == "1");
+    if is_realtime {
+        tracing::warn!("this kernel has PREEMPT_RT, on which the data plane has not been tried");
     }
 }
 
