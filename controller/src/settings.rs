@@ -71,8 +71,8 @@ pub struct Flags {
     #[arg(long, global = true, env = "KENNET_REGISTRATION", value_name = "WHO")]
     pub registration: Option<String>,
 
-    /// Where payment providers reach this controller, like https://pay.example.ke [default: http://
-    /// and the address where the API listens]
+    /// Where payment providers reach this controller, and who follows a link in a mail, like
+    /// `https://pay.example.ke` [default: http:// and the address where the API listens]
     #[arg(long, global = true, env = "KENNET_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 

@@ -65,6 +65,23 @@ pub async fn change<T: Audited + Sync>(
     record(tx, actor, entry).await
 }
 
+/// As [`record`], of something that is not there any more.
+pub async fn deletion<T: Audited + Sync>(
+    tx: &mut Tx,
+    actor: &Actor,
+    action: &'static str,
+    before: &T,
+) -> Result<(), StoreError> {
+    let entry = Entry {
+        action,
+        object_kind: T::KIND,
+        object_id: before.id(),
+        before: Some(before.snapshot()),
+        after: None,
+    };
+    record(tx, actor, entry).await
+}
+
 /// All of them, the platform's too: for who goes round.
 pub(crate) async fn tenants(db: &Db) -> Result<Vec<TenantId>, StoreError> {
     store::tenants(db).await

@@ -288,7 +288,7 @@ impl Book<'_> {
         cents: i64,
     ) -> Result<InvoiceId, DeedError> {
         let line = NewLine { descr: what.parse()?, price: Cents::new(cents), includes_tax: true };
-        let new = NewInvoice { subscriber, lines: vec![line] };
+        let new = NewInvoice { subscriber, due_on: None, notes: None, lines: vec![line] };
         let draft = self.app.invoices().create(&self.finance, None, new).await?.value;
         self.app.invoices().finalise(&self.finance, draft.id, None).await?;
         self.written.installations += 1;

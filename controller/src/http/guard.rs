@@ -1,7 +1,10 @@
 //! A role for each route, and the list of them. A route cannot be added without saying who may
 //! call it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{
     Extension, Router,
@@ -10,7 +13,9 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse as _, Response},
 };
-use utoipa::openapi::{OpenApi, OpenApiBuilder, path::Operation, security::SecurityRequirement};
+use utoipa::openapi::{
+    OpenApi, OpenApiBuilder, RefOr, Schema, path::Operation, security::SecurityRequirement,
+};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 
 use super::Problem;
@@ -61,6 +66,31 @@ impl Need {
 pub struct Guarded<S> {
     router: OpenApiRouter<S>,
     list: Vec<String>,
+    schemas: Schemas,
+}
+
+/// What each name of a schema stands for. The document has one place for a name, where the last
+/// type that has it would win in silence.
+#[derive(Default)]
+struct Schemas {
+    known: BTreeMap<String, RefOr<Schema>>,
+    clashes: BTreeSet<String>,
+}
+
+impl Schemas {
+    fn learn(&mut self, name: &str, schema: &RefOr<Schema>) {
+        let known = self.known.entry(name.to_owned()).or_insert_with(|| schema.clone());
+        if known != schema {
+            self.clashes.insert(name.to_owned());
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (name, schema) in &other.known {
+            self.learn(name, schema);
+        }
+        self.clashes.extend(other.clashes);
+    }
 }
 
 impl<S> std::fmt::Debug for Guarded<S> {
@@ -71,7 +101,7 @@ impl<S> std::fmt::Debug for Guarded<S> {
 
 impl<S: Clone + Send + Sync + 'static> Default for Guarded<S> {
     fn default() -> Self {
-        Self { router: OpenApiRouter::new(), list: Vec::new() }
+        Self { router: OpenApiRouter::new(), list: Vec::new(), schemas: Schemas::default() }
     }
 }
 
@@ -90,6 +120,9 @@ impl<S: Clone + Send + Sync + 'static> Guarded<S> {
     }
 
     fn add(mut self, need: Need, dangerous: bool, mut routes: UtoipaMethodRouter<S>) -> Self {
+        for (name, schema) in &routes.0 {
+            self.schemas.learn(name, schema);
+        }
         let mut noun = Arc::<str>::default();
         for (path, item) in &mut routes.1.paths {
             let operations = [
@@ -122,7 +155,13 @@ impl<S: Clone + Send + Sync + 'static> Guarded<S> {
     pub fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
         self.list.extend(other.list);
+        self.schemas.merge(other.schemas);
         self
+    }
+
+    /// Names that types of different forms have: in the document they would be one.
+    pub fn clashes(&self) -> impl Iterator<Item = &str> {
+        self.schemas.clashes.iter().map(String::as_str)
     }
 
     /// One line for each route: path, method, roles. Sorted.
@@ -202,5 +241,55 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let actor = Extension::<Self>::from_request_parts(parts, state).await;
         actor.map(|Extension(actor)| actor).map_err(|_| Problem::login_needed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa_axum::routes;
+
+    use super::*;
+
+    mod one {
+        #[derive(utoipa::ToSchema)]
+        #[expect(dead_code, reason = "only its form is looked at")]
+        pub(super) struct Class {
+            name: String,
+        }
+
+        #[utoipa::path(get, path = "/one", responses((status = 200, body = Class)))]
+        pub(super) async fn show() {}
+
+        #[utoipa::path(get, path = "/same", responses((status = 200, body = Vec<Class>)))]
+        pub(super) async fn list() {}
+    }
+
+    mod other {
+        #[derive(utoipa::ToSchema)]
+        #[expect(dead_code, reason = "only its form is looked at")]
+        pub(super) struct Class {
+            rate: u32,
+        }
+
+        /// It is found in what holds it, too.
+        #[derive(utoipa::ToSchema)]
+        #[expect(dead_code, reason = "only its form is looked at")]
+        pub(super) struct Holder {
+            class: Class,
+        }
+
+        #[utoipa::path(get, path = "/other", responses((status = 200, body = Holder)))]
+        pub(super) async fn show() {}
+    }
+
+    #[test]
+    fn two_types_of_one_name_clash() {
+        let one = || Guarded::<()>::default().route(Need::Nobody, routes!(one::show));
+        let same = one().route(Need::Nobody, routes!(one::list));
+        assert_eq!(same.clashes().collect::<Vec<_>>(), Vec::<&str>::new());
+        let beside = one().route(Need::Nobody, routes!(other::show));
+        assert_eq!(beside.clashes().collect::<Vec<_>>(), ["Class"]);
+        let other = Guarded::default().route(Need::Nobody, routes!(other::show));
+        assert_eq!(one().merge(other).clashes().collect::<Vec<_>>(), ["Class"]);
     }
 }

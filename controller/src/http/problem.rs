@@ -73,6 +73,14 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, "stale", title)
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let title = "some fields do not fit";
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", title);
@@ -153,7 +161,7 @@ pub(crate) async fn no_method() -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();

@@ -102,7 +102,7 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
             "too-much",
         ],
     ),
-    ("plans", 409, &["code-taken"]),
+    ("plans", 409, &["code-taken", "was-sold"]),
     ("portal", 401, &["wrong-code", "wrong-login"]),
     ("portal", 429, &["too-many-tries"]),
     ("resellers", 409, &["not-its-staff", "too-much"]),
@@ -114,12 +114,15 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
         409,
         &[
             "device-taken",
+            "has-history",
+            "has-money",
             "held",
             "money-open",
             "msisdn-taken",
             "not-by-update",
             "still-served",
             "username-taken",
+            "was-served",
         ],
     ),
     (
@@ -138,7 +141,7 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
             "wallet-too-low",
         ],
     ),
-    ("tenants", 409, &["has-owner", "slug-taken"]),
+    ("tenants", 409, &["has-begun", "has-owner", "slug-taken"]),
     ("tickets", 409, &["no-such-person", "not-from-here"]),
     (
         "vouchers",

@@ -224,7 +224,7 @@ impl Taker<'_> {
         let due_on = read::day(row, &["due_date", "due_on", "due"]);
         let Some(subscriber) = subscriber else { return Ok((true, Vec::new())) };
         let line = NewLine { descr, price: Cents::new(price), includes_tax: true };
-        let new = NewInvoice { subscriber, lines: vec![line] };
+        let new = NewInvoice { subscriber, due_on: None, notes: None, lines: vec![line] };
         let invoices = self.app.invoices();
         let made = invoices.create(self.actor, Some(key), new).await.map_err(why)?;
         let mut notes = Vec::new();

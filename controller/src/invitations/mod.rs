@@ -21,7 +21,7 @@ use crate::{
     idempotency::{self, Claim, ClaimError, Key, Made},
     logins::{self, LoggedIn, LoginError, Logins, Origin, Place},
     messages,
-    operators::{self, HashError, Hasher, NewOperator, OperatorError, Role},
+    operators::{self, HashError, Hasher, NewOperator, Operator, OperatorError, Role},
     seal::Seal,
     token,
     words::{Email, Name, Passphrase},
@@ -97,7 +97,7 @@ pub struct Invitations {
 }
 
 impl Invitations {
-    /// `public_url`: where the console is.
+    /// `public_url`: where the pages are that links lead to.
     pub fn new(db: Db, hasher: Hasher, logins: Logins, seal: Seal, public_url: &str) -> Self {
         let public_url = public_url.trim_end_matches('/').into();
         Self { db, hasher, logins, seal, public_url }
@@ -201,7 +201,24 @@ impl Invitations {
 
     /// Joins the staff, and logs in.
     pub async fn accept(&self, new: Newcomer, origin: Origin) -> Result<LoggedIn, InvitationError> {
-        let now = clock::now();
+        let (place, now) = (new.place.clone(), clock::now());
+        let (tx, actor, operator) = self.let_in(new, origin, now).await?;
+        Ok(logins::open(tx, &actor, operator, &place, None, now).await?)
+    }
+
+    /// Joins the staff, and logs in later.
+    pub async fn join(&self, new: Newcomer, origin: Origin) -> Result<(), InvitationError> {
+        let (tx, _, _) = self.let_in(new, origin, clock::now()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    async fn let_in(
+        &self,
+        new: Newcomer,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<(Tx, Actor, Operator), InvitationError> {
         let hash = self.look(&new.token, false, &new.password, origin, now).await?;
         let mut tx = self.db.auth_tx().await?;
         let token_hash = token::hash(new.token.expose());
@@ -216,7 +233,7 @@ impl Invitations {
         let operator = NewOperator { email, name: new.name, role, password: new.password };
         let operator = operators::insert(&mut tx, &actor, id, operator, &hash).await?;
         self.logins.throttle().succeeded(origin.ip);
-        Ok(logins::open(tx, &actor, operator, &new.place, None, now).await?)
+        Ok((tx, actor, operator))
     }
 
     /// Chooses a new password. All logins and tokens of the operator end; who knows the new

@@ -12,17 +12,18 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    CreditNote, Filter, Invoice, InvoiceError, InvoiceState, Invoices, Line, LineKind, NewInvoice,
-    NewLine,
+    CreditNote, DraftChange, Filter, Invoice, InvoiceError, InvoiceState, Invoices, Line, LineKind,
+    NewInvoice, NewLine,
 };
 use crate::{
     actor::Actor,
     billing::{Cents, Split},
     http::{
-        Body, Create, Created, FieldError, Guarded, Need, Page, PageQuery, Path, Problem, Query,
+        Body, Create, Created, FieldError, Guarded, IfMatch, Need, Page, PageQuery, Path, Problem,
+        Query, Versioned,
     },
     operators::Role,
-    words::Name,
+    words::{Change, Name, Text},
 };
 
 pub fn routes<S>() -> Guarded<S>
@@ -34,6 +35,7 @@ where
         .route(Need::One(Role::READERS), routes!(list))
         .route(Need::One(Role::SALES), routes!(create))
         .route(Need::One(Role::READERS), routes!(show))
+        .route(Need::One(Role::SALES), routes!(update))
         .route(Need::One(Role::SALES), routes!(delete))
         .route(Need::One(Role::SALES), routes!(finalise))
         .route(Need::One(Role::SALES), routes!(void))
@@ -66,7 +68,7 @@ async fn create(
     let made = invoices.create(&actor, key.as_ref(), body.check()?).await?;
     Ok(Created {
         path: format!("/api/invoices/{}", made.value.id),
-        version: 1,
+        version: made.value.version,
         view: made.value.into(),
         replayed: made.replayed,
     })
@@ -79,8 +81,24 @@ async fn show(
     State(invoices): State<Invoices>,
     actor: Actor,
     Path(id): Path<InvoiceId>,
-) -> Result<Json<InvoiceView>, Problem> {
-    Ok(Json(invoices.find(&actor, id).await?.into()))
+) -> Result<Versioned<InvoiceView>, Problem> {
+    Ok(versioned(invoices.find(&actor, id).await?))
+}
+
+/// Changes a draft. What is absent stays; `null` takes away what may be missing; `lines` are all of
+/// them, with the taxes of today. What was issued is credited or voided instead: `not-a-draft`.
+#[utoipa::path(patch, path = "/api/invoices/{id}", tag = "invoices",
+    params(("id" = String, Path)), request_body = DraftChangeBody,
+    responses((status = 200, body = InvoiceView), (status = 409, body = Problem),
+        (status = 412, body = Problem)))]
+async fn update(
+    State(invoices): State<Invoices>,
+    actor: Actor,
+    Path(id): Path<InvoiceId>,
+    IfMatch(version): IfMatch,
+    Body(body): Body<DraftChangeBody>,
+) -> Result<Versioned<InvoiceView>, Problem> {
+    Ok(versioned(invoices.update(&actor, id, version, body.check()?).await?))
 }
 
 /// Deletes a draft. What was issued stays.
@@ -168,8 +186,28 @@ struct FilterQuery {
 struct InvoiceBody {
     #[schema(value_type = String)]
     subscriber: SubscriberId,
+    /// None: it is said when it is issued.
+    #[schema(value_type = Option<String>, format = Date)]
+    due_on: Option<Date>,
+    /// What is written under it.
+    notes: Option<Text>,
     #[schema(min_items = 1, max_items = 100)]
     lines: Vec<LineBody>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "due_on": "2026-12-31", "notes": "Thank you.",
+    "lines": [{ "descr": "Installation", "price_cents": 150_000 }] }))]
+struct DraftChangeBody {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Date)]
+    due_on: Change<Date>,
+    #[serde(default)]
+    #[schema(value_type = Option<Text>)]
+    notes: Change<Text>,
+    #[schema(min_items = 1, max_items = 100)]
+    lines: Option<Vec<LineBody>>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -184,18 +222,29 @@ struct LineBody {
 
 impl InvoiceBody {
     fn check(self) -> Result<NewInvoice, Problem> {
-        if !(1..=LINES_MAX).contains(&self.lines.len()) {
-            let error = FieldError::new("lines", format!("expected 1 to {LINES_MAX}"));
-            return Err(Problem::invalid(vec![error]));
-        }
-        let line = |LineBody { descr, price_cents, includes_tax }| NewLine {
-            descr,
-            price: Cents::new(i64::from(price_cents)),
-            includes_tax,
-        };
-        let lines = self.lines.into_iter().map(line).collect();
-        Ok(NewInvoice { subscriber: self.subscriber, lines })
+        let Self { subscriber, due_on, notes, lines } = self;
+        Ok(NewInvoice { subscriber, due_on, notes, lines: checked(lines)? })
     }
+}
+
+impl DraftChangeBody {
+    fn check(self) -> Result<DraftChange, Problem> {
+        let Self { due_on, notes, lines } = self;
+        Ok(DraftChange { due_on, notes, lines: lines.map(checked).transpose()? })
+    }
+}
+
+fn checked(lines: Vec<LineBody>) -> Result<Vec<NewLine>, Problem> {
+    if !(1..=LINES_MAX).contains(&lines.len()) {
+        let error = FieldError::new("lines", format!("expected 1 to {LINES_MAX}"));
+        return Err(Problem::invalid(vec![error]));
+    }
+    let line = |LineBody { descr, price_cents, includes_tax }| NewLine {
+        descr,
+        price: Cents::new(i64::from(price_cents)),
+        includes_tax,
+    };
+    Ok(lines.into_iter().map(line).collect())
 }
 
 const fn yes() -> bool {
@@ -205,7 +254,7 @@ const fn yes() -> bool {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct FinaliseBody {
-    /// None: in two weeks.
+    /// None: as the draft says, else in two weeks.
     #[schema(value_type = Option<String>, format = Date)]
     due_on: Option<Date>,
 }
@@ -233,6 +282,8 @@ struct InvoiceView {
     issued_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = Date)]
     due_on: Option<Date>,
+    /// What is written under it.
+    notes: Option<Text>,
     /// Of a draft, what it will be.
     net_cents: i64,
     excise_cents: i64,
@@ -276,6 +327,7 @@ impl From<Invoice> for InvoiceView {
             number: invoice.number,
             issued_at: invoice.issued_at,
             due_on: invoice.due_on,
+            notes: invoice.notes,
             net_cents: net,
             excise_cents: excise,
             vat_cents: vat,
@@ -286,6 +338,10 @@ impl From<Invoice> for InvoiceView {
             created_at: invoice.created_at,
         }
     }
+}
+
+fn versioned(invoice: Invoice) -> Versioned<InvoiceView> {
+    Versioned { version: invoice.version, view: invoice.into() }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -328,6 +384,7 @@ impl From<InvoiceError> for Problem {
             InvoiceError::UnknownSubscriber => Self::conflict("no-such-subscriber", title),
             InvoiceError::BelowZero => Self::invalid(vec![FieldError::new("lines", title)]),
             InvoiceError::NotADraft => Self::conflict("not-a-draft", title),
+            InvoiceError::Stale => Self::stale(),
             InvoiceError::NotVoidable => Self::conflict("not-voidable", title),
             InvoiceError::NotSoMuch => Self::conflict("not-so-much", title),
             InvoiceError::TooFew => Self::conflict("too-few-cents", title),

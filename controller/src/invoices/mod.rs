@@ -1,6 +1,7 @@
 //! Invoices: what a subscriber owes. A draft may go; what was issued has a number without gaps and
 //! stays as it is. It is corrected by a credit note, or voided while nothing is paid.
 
+mod drafts;
 pub mod http;
 mod store;
 
@@ -17,8 +18,8 @@ use crate::{
     db::{self, AsStoreError, Db, StoreError, Tx},
     idempotency::{self, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
-    taxes, tenants,
-    words::{Name, choices},
+    tenants,
+    words::{Change, Name, Text, choices},
 };
 
 choices! {
@@ -59,10 +60,13 @@ pub struct Invoice {
     pub number: Option<String>,
     pub issued_at: Option<Timestamp>,
     pub due_on: Option<Date>,
+    /// What is written under it.
+    pub notes: Option<Text>,
     pub split: Split,
     pub paid: Cents,
     pub credited: Cents,
     pub lines: Vec<Line>,
+    pub version: i64,
     pub created_at: Timestamp,
 }
 
@@ -78,7 +82,7 @@ impl Audited for Invoice {
             "subscriber": self.subscriber, "state": self.state, "number": self.number,
             "net_cents": self.split.net.get(), "excise_cents": self.split.excise.get(),
             "vat_cents": self.split.vat.get(), "paid_cents": self.paid.get(),
-            "credited_cents": self.credited.get(),
+            "credited_cents": self.credited.get(), "due_on": self.due_on, "notes": self.notes,
         })
     }
 }
@@ -96,7 +100,18 @@ impl Invoice {
 #[derive(Clone, Debug)]
 pub struct NewInvoice {
     pub subscriber: SubscriberId,
+    /// None: it is said when it is issued.
+    pub due_on: Option<Date>,
+    pub notes: Option<Text>,
     pub lines: Vec<NewLine>,
+}
+
+/// What is absent stays; lines are all of them.
+#[derive(Clone, Debug, Default)]
+pub struct DraftChange {
+    pub due_on: Change<Date>,
+    pub notes: Change<Text>,
+    pub lines: Option<Vec<NewLine>>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,8 +147,10 @@ pub enum InvoiceError {
     UnknownSubscriber,
     #[error("discounts take off more than there is")]
     BelowZero,
-    #[error("only a draft can be issued or deleted")]
+    #[error("only a draft can be issued, changed or deleted: credit or void what was issued")]
     NotADraft,
+    #[error("it was changed since")]
+    Stale,
     #[error("only an issued invoice of which nothing is paid or credited can be voided")]
     NotVoidable,
     #[error("only an issued invoice can be credited, and only what is still to be paid of it")]
@@ -165,6 +182,7 @@ impl AsStoreError for InvoiceError {
             | Self::UnknownSubscriber
             | Self::BelowZero
             | Self::NotADraft
+            | Self::Stale
             | Self::NotVoidable
             | Self::NotSoMuch
             | Self::TooFew
@@ -211,58 +229,6 @@ impl Invoices {
         Ok(store::credit_notes(&mut tx, actor.tenant, id).await?)
     }
 
-    /// Makes a draft, with the taxes of today.
-    pub async fn create(
-        &self,
-        actor: &Actor,
-        key: Option<&Key>,
-        new: NewInvoice,
-    ) -> Result<Made<Invoice>, InvoiceError> {
-        let mut tx = self.db.staff(actor).await?;
-        let id = InvoiceId::from_uuid(Uuid::now_v7());
-        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
-            let value = find(&mut tx, actor.tenant, InvoiceId::from_uuid(object)).await?;
-            return Ok(Made { value, replayed: true });
-        }
-        let now = clock::now();
-        let today = billing::day_of(now, &tenants::zone(&mut tx, actor.tenant).await?);
-        let rates = taxes::on(&mut tx, actor.tenant, today).await?;
-        let mut lines = Vec::with_capacity(new.lines.len());
-        for NewLine { descr, price, includes_tax } in new.lines {
-            let split = if includes_tax { rates.within(price)? } else { rates.upon(price)? };
-            let kind = if price < Cents::ZERO { LineKind::Discount } else { LineKind::OneOff };
-            lines.push(Line { kind, descr, split });
-        }
-        let split = sum(&splits(&lines))?;
-        if [split.net, split.excise, split.vat].iter().any(|part| *part < Cents::ZERO) {
-            return Err(InvoiceError::BelowZero);
-        }
-        store::insert(&mut tx, actor.tenant, id, new.subscriber, &lines, now).await?;
-        let value = find(&mut tx, actor.tenant, id).await?;
-        audit::change(&mut tx, actor, "invoice.create", None, &value).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Made { value, replayed: false })
-    }
-
-    pub async fn delete(&self, actor: &Actor, id: InvoiceId) -> Result<(), InvoiceError> {
-        let mut tx = self.db.staff(actor).await?;
-        let before = lock(&mut tx, actor.tenant, id).await?;
-        if before.state != InvoiceState::Draft {
-            return Err(InvoiceError::NotADraft);
-        }
-        store::delete(&mut tx, actor.tenant, id).await?;
-        let entry = audit::Entry {
-            action: "invoice.delete",
-            object_kind: "invoice",
-            object_id: id.to_string(),
-            before: Some(before.snapshot()),
-            after: None,
-        };
-        audit::record(&mut tx, actor, entry).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(())
-    }
-
     /// Issues a draft: it gets the next number and is owed.
     pub async fn finalise(
         &self,
@@ -285,7 +251,7 @@ impl Invoices {
             return Err(InvoiceError::NotADraft);
         }
         let now = clock::now();
-        let due_on = if let Some(day) = due_on {
+        let due_on = if let Some(day) = due_on.or(before.due_on) {
             day
         } else {
             let zone = tenants::zone(&mut tx, actor.tenant).await?;

@@ -65,6 +65,11 @@ const fn english(kind: Kind) -> (&'static str, &'static str) {
             "Dear {name}, voucher {serial} was redeemed for {plan} on account {account}. \
              {provider}",
         ),
+        Kind::Sale => (
+            "{count} vouchers for {plan}",
+            "Dear {name}, {count} vouchers for {plan} are yours to sell; {amount} was taken out of \
+             your float. {provider}",
+        ),
         Kind::Ticket => (
             "{reference}: {title}",
             "Dear {name}, there is an answer to your request {reference} ({title}). {provider}",
@@ -130,6 +135,11 @@ const fn swahili(kind: Kind) -> (&'static str, &'static str) {
             "Vocha yako inatumika",
             "Mpendwa {name}, vocha {serial} imetumika kwa {plan} kwenye akaunti {account}. \
              {provider}",
+        ),
+        Kind::Sale => (
+            "Vocha {count} za {plan}",
+            "Mpendwa {name}, vocha {count} za {plan} ni zako kuuza; {amount} imetolewa kwenye salio \
+             lako. {provider}",
         ),
         Kind::Ticket => (
             "{reference}: {title}",

@@ -32,10 +32,10 @@ where
     Messages: FromRef<S>,
 {
     Guarded::default()
-        .route(Need::One(Role::READERS), routes!(list))
+        .route(Need::One(Role::MAIL_READERS), routes!(list))
         .route(Need::One(Role::FRONT_DESK), routes!(write))
-        .route(Need::One(Role::READERS), routes!(show))
-        .route(Need::One(Role::FRONT_DESK), routes!(resend))
+        .route(Need::One(Role::MAIL_READERS), routes!(show))
+        .route(Need::One(RESENDERS), routes!(resend))
         .merge(providers::http::routes())
         .merge(texts::http::routes())
         .merge(reports::http::routes())
@@ -229,3 +229,6 @@ impl From<MessageError> for Problem {
         }
     }
 }
+
+/// Who looks after subscribers, and after the platform.
+const RESENDERS: &[Role] = &[Role::Platform, Role::Owner, Role::Finance, Role::Noc, Role::Support];

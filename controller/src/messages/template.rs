@@ -158,6 +158,7 @@ pub(super) fn sample(kind: Kind) -> Facts {
             "title" => "Slow since this morning",
             "link" => "https://noc.example.ke/console/accept#…",
             "code" => "123456",
+            "count" => "50",
             _ => "text",
         };
         (name, value.to_owned())

@@ -53,6 +53,8 @@ choices! {
         Invoice = "invoice",
         // A voucher was redeemed.
         Voucher = "voucher",
+        // Vouchers were sold to a reseller.
+        Sale = "sale",
         // Somebody answered, or it is done.
         Ticket = "ticket",
         // Somebody is to join the staff, or to choose a new password.
@@ -69,7 +71,7 @@ choices! {
 
 impl Kind {
     /// Of which a tenant may change the texts.
-    pub(super) const WITH_TEXTS: [Self; 13] = [
+    pub(super) const WITH_TEXTS: [Self; 14] = [
         Self::Remind,
         Self::Renewed,
         Self::Grace,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Payment,
         Self::Invoice,
         Self::Voucher,
+        Self::Sale,
         Self::Ticket,
         Self::Invitation,
         Self::Reset,
@@ -95,6 +98,7 @@ impl Kind {
             Self::Payment => &["name", "account", "provider", "amount", "receipt", "date"],
             Self::Invoice => &["name", "account", "provider", "amount", "number", "date"],
             Self::Voucher => &["name", "account", "provider", "plan", "serial"],
+            Self::Sale => &["name", "provider", "plan", "count", "amount", "date"],
             Self::Ticket => &["name", "account", "provider", "reference", "title"],
             Self::Invitation | Self::Reset => &["provider", "link", "date"],
             Self::Code => &["provider", "code"],
@@ -118,6 +122,7 @@ impl Kind {
             | Self::Payment
             | Self::Invoice
             | Self::Voucher
+            | Self::Sale
             | Self::Ticket
             | Self::Test => &[],
         }
@@ -128,6 +133,7 @@ impl Kind {
         match self {
             Self::Payment
             | Self::Voucher
+            | Self::Sale
             | Self::Invitation
             | Self::Reset
             | Self::Code
@@ -147,7 +153,9 @@ impl Kind {
     /// How it goes, unless the tenant says otherwise.
     pub(super) const fn channels(self) -> &'static [MessageChannel] {
         match self {
-            Self::Remind | Self::Suspended => &[MessageChannel::Sms, MessageChannel::Email],
+            Self::Remind | Self::Suspended | Self::Sale => {
+                &[MessageChannel::Sms, MessageChannel::Email]
+            }
             Self::Renewed
             | Self::Grace
             | Self::Walled

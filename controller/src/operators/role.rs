@@ -36,6 +36,9 @@ impl Role {
     /// The same, and who sees what is a reseller's: the database shows them nothing else.
     pub const READERS_AND_RESELLERS: &[Self] =
         &[Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor, Self::Reseller];
+    /// [`Self::READERS`], and who runs the platform, which sends mail, too.
+    pub const MAIL_READERS: &[Self] =
+        &[Self::Platform, Self::Owner, Self::Finance, Self::Noc, Self::Support, Self::Auditor];
     /// Who looks after subscribers.
     pub const FRONT_DESK: &[Self] = &[Self::Owner, Self::Finance, Self::Noc, Self::Support];
     /// Who decides what is sold.

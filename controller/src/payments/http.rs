@@ -36,7 +36,8 @@ where
         .route(Need::One(Role::SALES), routes!(allocate))
 }
 
-/// Lists payments. Those of nobody known are `unmatched`.
+/// Lists payments. Those of nobody known are `unmatched`. None is ever deleted: one that was wrong is
+/// given back or taken back by `POST /api/finance/refunds`.
 #[utoipa::path(get, path = "/api/payments", tag = "payments",
     params(PageQuery, FilterQuery), responses((status = 200, body = Page<PaymentView>)))]
 async fn list(

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use axum::{
     Json,
     extract::{FromRef, State},
+    http::StatusCode,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ where
         .route(Need::One(Role::SALES), routes!(create))
         .route(Need::One(Role::READERS), routes!(show))
         .route(Need::One(Role::SALES), routes!(update))
+        .route(Need::One(Role::SALES), routes!(delete))
         .route(Need::One(Role::READERS), routes!(versions))
 }
 
@@ -101,6 +103,19 @@ async fn update(
     let terms = terms.map(TermsBody::check).transpose()?;
     let change = PlanChange { name, archived, terms };
     Ok(versioned(plans.update(&actor, id, version, change).await?))
+}
+
+/// Deletes a plan that was made by mistake, with its versions. One that was sold, or that vouchers
+/// are for, is archived instead: `was-sold`.
+#[utoipa::path(delete, path = "/api/plans/{id}", tag = "plans", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn delete(
+    State(plans): State<Plans>,
+    actor: Actor,
+    Path(id): Path<PlanId>,
+) -> Result<StatusCode, Problem> {
+    plans.delete(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists every version of a plan, newest first.
@@ -406,6 +421,7 @@ impl From<PlanError> for Problem {
         match error {
             PlanError::Unknown => Self::not_found("plan"),
             PlanError::CodeTaken => Self::conflict("code-taken", error.to_string()),
+            PlanError::WasSold => Self::conflict("was-sold", error.to_string()),
             PlanError::Terms { field, error } => {
                 let field = format!("terms.{field}");
                 Self::invalid(vec![FieldError::new(field, error.to_string())])

@@ -17,7 +17,8 @@ pub use self::terms::{
 };
 use crate::{
     actor::Actor,
-    audit, clock,
+    audit::{self, Audited},
+    clock,
     db::{Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
     words::{Code, Name},
@@ -43,7 +44,13 @@ pub struct PlanVersion {
     pub effective_from: Timestamp,
 }
 
-impl Plan {
+impl Audited for Plan {
+    const KIND: &'static str = "plan";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "code": self.code, "name": self.name, "archived": self.archived,
@@ -73,6 +80,8 @@ pub enum PlanError {
     Unknown,
     #[error("another plan has this code")]
     CodeTaken,
+    #[error("the plan was sold, or vouchers are for it: archive it instead")]
+    WasSold,
     #[error("`{field}`: {error}")]
     Terms { field: &'static str, error: TermsError },
     #[error("it was changed since")]
@@ -165,7 +174,7 @@ impl Plans {
         let plan = Plan { id, code, name, archived: false, latest, version: 1, created_at: now };
         store::insert(&mut tx, actor.tenant, &plan).await?;
         store::insert_version(&mut tx, actor.tenant, id, &plan.latest).await?;
-        record(&mut tx, actor, "plan.create", None, &plan).await?;
+        audit::change(&mut tx, actor, "plan.create", None, &plan).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Made { value: plan, replayed: false })
     }
@@ -194,9 +203,23 @@ impl Plans {
             after.latest = version(before.latest.number + 1, terms, clock::now());
             store::insert_version(&mut tx, actor.tenant, id, &after.latest).await?;
         }
-        record(&mut tx, actor, "plan.update", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "plan.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
+    }
+
+    /// Deletes one that nobody bought and no voucher is for; the database decides.
+    pub async fn delete(&self, actor: &Actor, id: PlanId) -> Result<(), PlanError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = store::find(&mut tx, actor.tenant, id).await?.ok_or(PlanError::Unknown)?;
+        match store::delete(&mut tx, id).await?.as_str() {
+            "done" => {}
+            "unknown" => return Err(PlanError::Unknown),
+            _ => return Err(PlanError::WasSold),
+        }
+        audit::deletion(&mut tx, actor, "plan.delete", &before).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 }
 
@@ -206,21 +229,4 @@ fn check(terms: &Terms) -> Result<(), PlanError> {
 
 fn version(number: u32, terms: Terms, effective_from: Timestamp) -> PlanVersion {
     PlanVersion { id: PlanVersionId::from_uuid(Uuid::now_v7()), number, terms, effective_from }
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Plan>,
-    after: &Plan,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "plan",
-        object_id: after.id.to_string(),
-        before: before.map(Plan::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }

@@ -311,6 +311,14 @@ pub(super) async fn update(
     Ok(done.rows_affected() == 1)
 }
 
+/// What came of it: see the function.
+pub(super) async fn delete(tx: &mut Tx, id: PlanId) -> Result<String, StoreError> {
+    let row = sqlx::query!(r#"SELECT delete_plan($1) AS "said!""#, id.as_uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.said)
+}
+
 /// The row as Postgres returns it.
 struct VersionRow {
     id: Uuid,

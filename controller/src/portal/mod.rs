@@ -62,6 +62,7 @@ impl From<TenantError> for PortalError {
         match error {
             TenantError::Unknown => Self::UnknownTenant,
             error @ (TenantError::SlugTaken
+            | TenantError::HasBegun
             | TenantError::Stale
             | TenantError::NotYours
             | TenantError::Claim(_)

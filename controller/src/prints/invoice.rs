@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use qrcode::{EcLevel, QrCode, types::QrError};
 
 use super::{
-    paper::{Font, Paper, fit, width},
+    paper::{Font, Paper, fit, width, wrapped},
     words::Language,
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     invoices::{Invoice, InvoiceState},
     subscribers::Subscriber,
     tenants::Tenant,
+    words::Text,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -102,16 +103,26 @@ pub(super) fn draw(
         y += 18;
     }
 
-    let Some(number) = number else { return Ok(paper.pdf(language.invoice())) };
-    // For the clerk's scanner, and for who pays at a counter.
-    let (account, owed) = (&subscriber.account_no, amount(open));
-    let code = format!("{} {number} {account} {currency} {owed}", tenant.slug);
-    let code = QrCode::with_error_correction_level(code, EcLevel::M)?;
-    let size = paper.qr(LEFT, y - 50, 2, &code);
-    let beside = LEFT + size + 14;
-    paper.text(beside, y - 34, 10, Font::Plain, language.pay_with());
-    paper.text(beside, y - 14, 16, Font::Bold, &account.to_string());
-    Ok(paper.pdf(number))
+    if let Some(number) = number {
+        // For the clerk's scanner, and for who pays at a counter.
+        let (account, owed) = (&subscriber.account_no, amount(open));
+        let code = format!("{} {number} {account} {currency} {owed}", tenant.slug);
+        let code = QrCode::with_error_correction_level(code, EcLevel::M)?;
+        let size = paper.qr(LEFT, y - 50, 2, &code);
+        let beside = LEFT + size + 14;
+        paper.text(beside, y - 34, 10, Font::Plain, language.pay_with());
+        paper.text(beside, y - 14, 16, Font::Bold, &account.to_string());
+    }
+    y += 44;
+    for line in wrapped(invoice.notes.as_ref().map_or("", Text::as_str), 10, RIGHT - LEFT) {
+        if y > 800 {
+            paper.turn();
+            y = 70;
+        }
+        paper.text(LEFT, y, 10, Font::Plain, &line);
+        y += 14;
+    }
+    Ok(paper.pdf(number.unwrap_or(language.invoice())))
 }
 
 fn head(paper: &mut Paper, y: i16, language: Language) {

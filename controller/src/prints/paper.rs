@@ -146,6 +146,24 @@ pub(super) fn fit(text: &str, size: i16, room: i16) -> String {
     String::new()
 }
 
+/// In lines that fit, broken between words; a word that is too long for one is cut.
+pub(super) fn wrapped(text: &str, size: i16, room: i16) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+            if width(&longer, size) > room && !line.is_empty() {
+                lines.push(std::mem::replace(&mut line, fit(word, size, room)));
+            } else {
+                line = fit(&longer, size, room);
+            }
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// WinAnsi is Latin-1 where both have letters.
 fn encode(text: &str) -> Vec<u8> {
     let byte = |c: char| match u8::try_from(u32::from(c)) {
@@ -186,6 +204,14 @@ mod tests {
         assert_eq!(width("~", 1000), 584);
         assert_eq!(fit("Installation of a very long line", 10, 60), "Installation...");
         assert_eq!(fit("Short", 10, 60), "Short");
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let lines = wrapped("Pay by till.\n\nThank you very much", 10, 60);
+        assert_eq!(lines, ["Pay by till.", "", "Thank you", "very much"]);
+        assert_eq!(wrapped("Installations", 10, 40), [fit("Installations", 10, 40)]);
+        assert_eq!(wrapped("", 10, 60), Vec::<String>::new());
     }
 
     #[test]

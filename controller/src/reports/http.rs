@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{Ageing, Churn, Days, Reports, Revenue, Stock, Tax, last_year};
+use super::{Ageing, Churn, Days, Reports, Revenue, Stock, TaxMonth, last_year};
 use crate::{
     actor::Actor,
     http::{FieldError, Guarded, Need, Problem, Query},
@@ -73,7 +73,7 @@ async fn ageing(
 
 /// Excise and VAT by month, and what they were taken on.
 #[utoipa::path(get, path = "/api/reports/tax", tag = "reports", params(DaysQuery),
-    responses((status = 200, body = Rows<Tax>)))]
+    responses((status = 200, body = Rows<TaxMonth>)))]
 async fn tax(
     State(reports): State<Reports>,
     actor: Actor,

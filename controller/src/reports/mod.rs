@@ -75,7 +75,7 @@ pub struct Ageing {
 
 /// Taxes of one month, by what they were taken on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Tax {
+pub struct TaxMonth {
     pub month: String,
     /// Kind of the entry in the ledger: `invoice.issue`, `voucher.sale`, `invoice.credit`, …
     pub event: String,
@@ -136,7 +136,7 @@ impl Reports {
         store::ageing(&mut tx, actor.tenant, on).await
     }
 
-    pub async fn tax(&self, actor: &Actor, days: Days) -> Result<Vec<Tax>, StoreError> {
+    pub async fn tax(&self, actor: &Actor, days: Days) -> Result<Vec<TaxMonth>, StoreError> {
         let (mut tx, zone) = self.open(actor).await?;
         store::tax(&mut tx, actor.tenant, days, &zone).await
     }

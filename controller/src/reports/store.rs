@@ -3,7 +3,7 @@
 use jiff_sqlx::ToSqlx as _;
 use shared::id::{SubscriberId, TenantId};
 
-use super::{Ageing, Churn, Days, Revenue, Stock, Tax};
+use super::{Ageing, Churn, Days, Revenue, Stock, TaxMonth};
 use crate::db::{StoreError, Tx};
 
 pub(super) async fn revenue(
@@ -153,7 +153,7 @@ pub(super) async fn tax(
     tenant: TenantId,
     days: Days,
     zone: &str,
-) -> Result<Vec<Tax>, StoreError> {
+) -> Result<Vec<TaxMonth>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT to_char(e.at AT TIME ZONE $4, 'YYYY-MM') AS "month!", e.kind AS "event!",
                   coalesce(-sum(p.amount_cents) FILTER (WHERE a.code LIKE 'revenue:%'
@@ -179,7 +179,7 @@ pub(super) async fn tax(
     )
     .fetch_all(&mut **tx)
     .await?;
-    let tax = rows.into_iter().map(|row| Tax {
+    let tax = rows.into_iter().map(|row| TaxMonth {
         month: row.month,
         event: row.event,
         net_cents: row.net,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::{
     Json,
     extract::{FromRef, State},
+    http::StatusCode,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ where
         .route(Need::One(Role::FRONT_DESK), routes!(create))
         .route(Need::One(Role::READERS), routes!(show))
         .route(Need::One(Role::FRONT_DESK), routes!(update))
+        .route(Need::One(Role::FRONT_DESK), routes!(delete))
 }
 
 /// Lists subscribers.
@@ -98,6 +100,21 @@ async fn update(
     Body(change): Body<SubscriberChangeBody>,
 ) -> Result<Versioned<SubscriberView>, Problem> {
     Ok(versioned(subscribers.update(&actor, id, version, change.into()).await?))
+}
+
+/// Deletes a subscriber who was added by mistake, with devices and consent. Who paid or was billed
+/// (`has-money`), was served (`was-served`) or is told of elsewhere (`has-history`) stays: the
+/// account is closed by an update, or `anonymise` takes away what names the person.
+#[utoipa::path(delete, path = "/api/subscribers/{id}", tag = "subscribers",
+    params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn delete(
+    State(subscribers): State<Subscribers>,
+    actor: Actor,
+    Path(id): Path<SubscriberId>,
+) -> Result<StatusCode, Problem> {
+    subscribers.delete(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -236,6 +253,10 @@ impl From<SubscriberError> for Problem {
             SubscriberError::MsisdnTaken => Self::conflict("msisdn-taken", error.to_string()),
             SubscriberError::DeviceTaken => Self::conflict("device-taken", error.to_string()),
             SubscriberError::NotByUpdate => Self::conflict("not-by-update", error.to_string()),
+            SubscriberError::Held => Self::conflict("held", error.to_string()),
+            SubscriberError::HasMoney => Self::conflict("has-money", error.to_string()),
+            SubscriberError::WasServed => Self::conflict("was-served", error.to_string()),
+            SubscriberError::HasHistory => Self::conflict("has-history", error.to_string()),
             SubscriberError::Stale => Self::stale(),
             SubscriberError::Claim(error) => error.into(),
             SubscriberError::Seal(error) => Self::internal(&error),

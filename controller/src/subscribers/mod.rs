@@ -18,7 +18,8 @@ use uuid::Uuid;
 pub use self::account_no::AccountNo;
 use crate::{
     actor::Actor,
-    audit, clock,
+    audit::{self, Audited},
+    clock,
     db::{Db, StoreError, Tx},
     edges::LookAgain,
     idempotency::{self, Claim, ClaimError, Key, Made},
@@ -53,7 +54,13 @@ pub struct Subscriber {
     pub created_at: Timestamp,
 }
 
-impl Subscriber {
+impl Audited for Subscriber {
+    const KIND: &'static str = "subscriber";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "account_no": self.account_no, "username": self.username,
@@ -103,6 +110,14 @@ pub enum SubscriberError {
     DeviceTaken,
     #[error("a closed account cannot be anonymised by an update")]
     NotByUpdate,
+    #[error("a legal hold keeps what is known about the subscriber")]
+    Held,
+    #[error("money was paid by the subscriber, or asked of them: close or anonymise the account")]
+    HasMoney,
+    #[error("the subscriber was served: close or anonymise the account")]
+    WasServed,
+    #[error("there are tickets or messages of the subscriber: close or anonymise the account")]
+    HasHistory,
     #[error("it was changed since")]
     Stale,
     #[error(transparent)]
@@ -220,7 +235,7 @@ impl Subscribers {
         let sealed = password.map(|password| self.seal.seal(&place(actor, id), password.secret()));
         store::insert(&mut tx, actor.tenant, &subscriber, sealed.as_deref()).await?;
         store::set_devices(&mut tx, actor.tenant, id, &subscriber.macs).await?;
-        record(&mut tx, actor, "subscriber.create", None, &subscriber).await?;
+        audit::change(&mut tx, actor, "subscriber.create", None, &subscriber).await?;
         tx.commit().await.map_err(StoreError::from)?;
         self.look_again.ring();
         Ok(Made { value: subscriber, replayed: false })
@@ -268,10 +283,38 @@ impl Subscribers {
             store::set_devices(&mut tx, actor.tenant, id, &macs).await?;
             after.macs = macs;
         }
-        record(&mut tx, actor, "subscriber.update", Some(&before), &after).await?;
+        audit::change(&mut tx, actor, "subscriber.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         self.look_again.ring();
         Ok(after)
+    }
+
+    /// Deletes one of whom nothing is known yet but the account; the database decides.
+    pub async fn delete(&self, actor: &Actor, id: SubscriberId) -> Result<(), SubscriberError> {
+        let mut tx = self.db.staff(actor).await?;
+        let before = store::find(&mut tx, actor.tenant, id).await?;
+        let before = before.ok_or(SubscriberError::Unknown)?;
+        kept_by(&store::delete(&mut tx, id).await?)?;
+        audit::deletion(&mut tx, actor, "subscriber.delete", &before).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        self.look_again.ring();
+        Ok(())
+    }
+}
+
+/// What the database said of a subscriber who is to be deleted: a table that names them keeps them.
+fn kept_by(said: &str) -> Result<(), SubscriberError> {
+    match said {
+        "done" => Ok(()),
+        "unknown" => Err(SubscriberError::Unknown),
+        "held" => Err(SubscriberError::Held),
+        "invoice" | "ledger_account" | "payment" | "payment_intent" => {
+            Err(SubscriberError::HasMoney)
+        }
+        "edge_quota" | "entitlement" | "session" | "subscription" | "voucher" => {
+            Err(SubscriberError::WasServed)
+        }
+        _ => Err(SubscriberError::HasHistory),
     }
 }
 
@@ -287,21 +330,4 @@ pub(crate) async fn by_account(
 const fn place(actor: &Actor, id: SubscriberId) -> Place {
     let (table, column) = ("subscriber", "password_sealed");
     Place { tenant: actor.tenant, table, row: *id.as_uuid(), column }
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    before: Option<&Subscriber>,
-    after: &Subscriber,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "subscriber",
-        object_id: after.id.to_string(),
-        before: before.map(Subscriber::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }

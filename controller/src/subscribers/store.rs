@@ -224,6 +224,14 @@ pub(super) async fn set_devices(
     Ok(())
 }
 
+/// What came of it: see the function.
+pub(super) async fn delete(tx: &mut Tx, id: SubscriberId) -> Result<String, StoreError> {
+    let row = sqlx::query!(r#"SELECT delete_subscriber($1) AS "said!""#, id.as_uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.said)
+}
+
 /// The row as Postgres returns it.
 struct Row {
     id: Uuid,

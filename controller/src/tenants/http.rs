@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{FromRef, State},
+    http::StatusCode,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -31,6 +32,7 @@ where
         .route(Need::One(Role::PLATFORM), routes!(create))
         .route(Need::Staff, routes!(show))
         .dangerous(Need::One(Role::HEADS), routes!(update))
+        .dangerous(Need::One(Role::PLATFORM), routes!(delete))
 }
 
 /// Lists tenants: all for the platform, one's own for anybody else.
@@ -86,6 +88,19 @@ async fn update(
     Body(change): Body<TenantChangeBody>,
 ) -> Result<Versioned<TenantView>, Problem> {
     Ok(versioned(tenants.update(&actor, id, version, change.into()).await?))
+}
+
+/// Deletes a tenant that was made by mistake. As soon as its owner is invited it has a log, which is
+/// kept (`has-begun`): it is suspended instead.
+#[utoipa::path(delete, path = "/api/tenants/{id}", tag = "tenants", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn delete(
+    State(tenants): State<Tenants>,
+    actor: Actor,
+    Path(id): Path<TenantId>,
+) -> Result<StatusCode, Problem> {
+    tenants.delete(&actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -177,6 +192,7 @@ impl From<TenantError> for Problem {
         match error {
             TenantError::Unknown => Self::not_found("tenant"),
             TenantError::SlugTaken => Self::conflict("slug-taken", "the slug is taken"),
+            TenantError::HasBegun => Self::conflict("has-begun", error.to_string()),
             TenantError::Stale => Self::stale(),
             TenantError::NotYours => Self::forbidden(error.to_string()),
             TenantError::Claim(error) => error.into(),

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     actor::Actor,
-    audit, clock,
+    audit::{self, Audited},
+    clock,
     db::{self, Db, StoreError, Tx},
     idempotency::{self, Claim, ClaimError, Key, Made},
     operators::Role,
@@ -41,7 +42,13 @@ pub struct Tenant {
     pub created_at: Timestamp,
 }
 
-impl Tenant {
+impl Audited for Tenant {
+    const KIND: &'static str = "tenant";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
     fn snapshot(&self) -> Value {
         json!({
             "slug": self.slug, "name": self.name, "tz": self.tz, "currency": self.currency,
@@ -75,6 +82,8 @@ pub enum TenantError {
     Unknown,
     #[error("the slug is taken")]
     SlugTaken,
+    #[error("somebody has begun there, and what they did is kept: suspend the tenant instead")]
+    HasBegun,
     #[error("it was changed since")]
     Stale,
     #[error("only the platform decides about a tenant's status")]
@@ -134,7 +143,7 @@ impl Tenants {
             return Ok(Made { value, replayed: true });
         }
         let value = tenant(id, new.clone());
-        record(&mut tx, actor, "tenant.create", &value, None).await?;
+        audit::change(&mut tx, actor, "tenant.create", None, &value).await?;
         db::enter_auth(&mut tx).await?;
         insert(&mut tx, id, &new).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -167,9 +176,24 @@ impl Tenants {
         }
         after.version = version + 1;
         db::enter(&mut tx, actor.tenant).await?;
-        record(&mut tx, actor, "tenant.update", &after, Some(&before)).await?;
+        audit::change(&mut tx, actor, "tenant.update", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(after)
+    }
+
+    /// Deletes one in which nobody did anything yet; the database decides.
+    pub async fn delete(&self, actor: &Actor, id: TenantId) -> Result<(), TenantError> {
+        let mut tx = self.db.auth_tx().await?;
+        let before = store::find(&mut tx, id).await?.ok_or(TenantError::Unknown)?;
+        match store::delete(&mut tx, id).await?.as_str() {
+            "done" => {}
+            "unknown" => return Err(TenantError::Unknown),
+            _ => return Err(TenantError::HasBegun),
+        }
+        db::enter(&mut tx, actor.tenant).await?;
+        audit::deletion(&mut tx, actor, "tenant.delete", &before).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
     }
 
     /// The platform sees all tenants and nothing in them; staff of a tenant sees its own.
@@ -223,21 +247,4 @@ fn tenant(id: TenantId, new: NewTenant) -> Tenant {
         version,
         created_at,
     }
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    after: &Tenant,
-    before: Option<&Tenant>,
-) -> Result<(), StoreError> {
-    let entry = audit::Entry {
-        action,
-        object_kind: "tenant",
-        object_id: after.id.to_string(),
-        before: before.map(Tenant::snapshot),
-        after: Some(after.snapshot()),
-    };
-    audit::record(tx, actor, entry).await
 }

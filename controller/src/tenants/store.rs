@@ -115,6 +115,14 @@ pub(super) async fn set_status(
     one(done.rows_affected())
 }
 
+/// What came of it: see the function.
+pub(super) async fn delete(tx: &mut Tx, id: TenantId) -> Result<String, StoreError> {
+    let row = sqlx::query!(r#"SELECT delete_tenant($1) AS "said!""#, id.as_uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.said)
+}
+
 /// A registration waits here for the one before it.
 pub(super) async fn lock_platform(tx: &mut Tx) -> Result<(), StoreError> {
     sqlx::query!("SELECT tenant_id FROM tenant WHERE slug = 'platform' FOR UPDATE")

@@ -37,6 +37,7 @@ where
         .route(Need::One(Role::READERS_AND_RESELLERS), routes!(show_batch))
         .route(Need::One(Role::SALES), routes!(sell))
         .route(Need::One(Role::SALES), routes!(void))
+        .route(Need::One(Role::SALES), routes!(void_one))
 }
 
 /// Lists vouchers, without their codes: nobody has them but who holds the voucher.
@@ -137,6 +138,20 @@ async fn void(
     Path(id): Path<BatchId>,
 ) -> Result<Json<BatchView>, Problem> {
     Ok(Json(vouchers.void(&actor, id).await?.into()))
+}
+
+/// Voids one voucher that was lost or stolen, and not redeemed. What was paid for it stays, and is
+/// earned now: it can be found by its serial in the list of its batch.
+#[utoipa::path(post, path = "/api/vouchers/{id}/void", tag = "vouchers",
+    params(("id" = String, Path)),
+    responses((status = 200, body = VoucherView), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+async fn void_one(
+    State(vouchers): State<Vouchers>,
+    actor: Actor,
+    Path(id): Path<VoucherId>,
+) -> Result<Json<VoucherView>, Problem> {
+    Ok(Json(vouchers.void_one(&actor, id).await?.into()))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -313,7 +328,7 @@ impl From<VoucherError> for Problem {
         let title = error.to_string();
         match error {
             VoucherError::UnknownBatch => Self::not_found("batch"),
-            VoucherError::UnknownCode => Self::not_found("voucher"),
+            VoucherError::Unknown | VoucherError::UnknownCode => Self::not_found("voucher"),
             VoucherError::NotForSale => Self::conflict("not-for-sale", title),
             VoucherError::UnknownSubscriber => Self::conflict("no-such-subscriber", title),
             VoucherError::TooShort => Self::invalid(vec![FieldError::new("length", title)]),

@@ -7,6 +7,7 @@
 mod code;
 pub mod http;
 mod store;
+mod voids;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 pub use self::code::VoucherCode;
 use crate::{
     actor::Actor,
-    audit,
+    audit::{self, Audited},
     billing::{self, Cents, Split, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
@@ -55,6 +56,18 @@ pub struct Voucher {
     pub state: VoucherState,
     pub redeemed_at: Option<Timestamp>,
     pub subscriber: Option<SubscriberId>,
+}
+
+impl Audited for Voucher {
+    const KIND: &'static str = "voucher";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn snapshot(&self) -> Value {
+        json!({ "batch": self.batch, "serial": self.serial, "state": self.state })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -122,6 +135,8 @@ pub struct Filter {
 pub enum VoucherError {
     #[error("there is no such batch")]
     UnknownBatch,
+    #[error("there is no such voucher")]
+    Unknown,
     #[error("there is no voucher with this code")]
     UnknownCode,
     #[error("there is no such plan version, or it is archived")]
@@ -163,6 +178,7 @@ impl AsStoreError for VoucherError {
         match self {
             Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
             Self::UnknownBatch
+            | Self::Unknown
             | Self::UnknownCode
             | Self::NotForSale
             | Self::UnknownSubscriber
@@ -297,19 +313,6 @@ impl Vouchers {
         let mut tx = self.db.staff(actor).await?;
         let batch = find(&mut tx, actor.tenant, id).await?;
         sell(&mut tx, actor, &batch, clock::now()).await?;
-        let batch = find(&mut tx, actor.tenant, id).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(batch)
-    }
-
-    /// Voids what is left of a batch. What was sold is owed and stays.
-    pub async fn void(&self, actor: &Actor, id: BatchId) -> Result<Batch, VoucherError> {
-        let mut tx = self.db.staff(actor).await?;
-        let batch = find(&mut tx, actor.tenant, id).await?;
-        if store::void(&mut tx, actor.tenant, id).await? == 0 {
-            return Err(VoucherError::NothingToVoid);
-        }
-        record(&mut tx, actor, "voucher.void", &batch).await?;
         let batch = find(&mut tx, actor.tenant, id).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(batch)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Batch, Filter, Redeemed, Voucher, VoucherState};
 use crate::{
     billing::{Cents, Split},
-    db::{Cell, StoreError, Tx},
+    db::{Cell, StoreError, Tx, one},
     plans::Validity,
 };
 
@@ -365,6 +365,50 @@ pub(super) async fn batches(
         });
     }
     Ok(batches)
+}
+
+/// One that nobody else changes until the transaction ends, with what was paid for it without taxes.
+pub(super) async fn lock(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: VoucherId,
+) -> Result<Option<(Voucher, Cents)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT batch_id, serial, state, net_cents, subscriber_id,
+                  redeemed_at AS "redeemed_at: jiff_sqlx::Timestamp"
+             FROM voucher WHERE tenant_id = $1 AND id = $2
+              FOR UPDATE"#,
+        tenant.as_uuid(),
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let net = Cents::new(row.net_cents);
+    let row = Row {
+        id: *id.as_uuid(),
+        batch_id: row.batch_id,
+        serial: row.serial,
+        state: row.state,
+        redeemed_at: row.redeemed_at,
+        subscriber_id: row.subscriber_id,
+    };
+    Ok(Some((row.try_into()?, net)))
+}
+
+pub(super) async fn void_one(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: VoucherId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE voucher SET state = 'void' WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    one(done.rows_affected())
 }
 
 /// The row as Postgres returns it.

@@ -231,3 +231,43 @@ async fn money_is_moved_from_the_desk_and_the_books_are_read_again() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("kennet: payments: cash RCT-000001 ("), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_is_undone_from_the_desk() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let (amina, brian) = (owner.subscriber("amina").await, owner.subscriber("brian").await);
+    let version = owner.plan_version("day").await;
+    let plan = owner.get("/api/plans").await.text("/items/0/id");
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let password = folder.join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let password = password.to_str().unwrap();
+    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", password]);
+
+    let draft = ["invoices", "create", "--subscriber", &amina, "--line", "Set up=100000"];
+    let draft = json(folder, &draft)["id"].as_str().unwrap().to_owned();
+    let change = ["invoices", "update", &draft, "--line", "Set up=90000", "--due-on", "2027-01-31"];
+    let changed = json(folder, &change);
+    assert_eq!(
+        (&changed["total_cents"], &changed["due_on"]),
+        (&90_000.into(), &"2027-01-31".into())
+    );
+    let said = refuses(folder, &["subscribers", "delete", &amina]);
+    assert!(said.contains("close or anonymise the account"), "{said}");
+    prints(folder, &["invoices", "delete", &draft]);
+    prints(folder, &["subscribers", "delete", &amina]);
+    prints(folder, &["subscribers", "delete", &brian]);
+    assert_eq!(world.count("SELECT count(*) FROM subscriber").await, 0);
+
+    let batch = serde_json::json!({ "plan_version": version, "qty": 1 });
+    owner.post("/api/vouchers/issue", batch).await.is(201);
+    let voucher =
+        json(folder, &["vouchers", "list"])["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(json(folder, &["vouchers", "void-one", &voucher])["state"], "void");
+    let said = refuses(folder, &["plans", "delete", &plan]);
+    assert!(said.contains("archive it instead"), "{said}");
+    let archived = json(folder, &["plans", "update", &plan, "--archive"]);
+    assert_eq!(archived["archived"], true);
+}

@@ -5,6 +5,7 @@ mod billing;
 mod cluster;
 mod command_line;
 mod courtesies;
+mod deletions;
 mod demo;
 mod factors;
 mod grants;

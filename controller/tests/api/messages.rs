@@ -208,7 +208,89 @@ async fn who_is_invited_is_sent_a_link_that_nobody_else_sees() {
     let reset = owner.post(&format!("/api/operators/{operator}/reset"), json!(null)).await.is(201);
     assert_eq!(reset.body["token"], Value::Null);
     assert_eq!(round(&world, controller::clock::now()).await, 1);
-    assert!(server.inbox(2).join("").contains("/console/reset#"));
+    let link = link_in(&server.inbox(2).remove(1));
+    let (page, token) = link.split_once('#').expect("a token that no server is told");
+    assert_eq!(page, format!("{}/console/reset", world.url));
+    let form = [("token", token), ("password", "a new passphrase")];
+    let (status, said) = send_form(page, &form).await;
+    assert!(status == 200 && said.contains("You have a new password"), "{said}");
+    let (status, said) = send_form(page, &form).await;
+    assert!(status == 403 && said.contains("the link is not good"), "{said}");
+    world.login("nina@x.example", PASSWORD).await.problem(401, "login-refused");
+    world.login("nina@x.example", "a new passphrase").await.is(200);
+}
+
+/// The platform has a mail server of its own: nobody but a tenant's first owner sees the link, and the
+/// page behind it lets them in.
+#[tokio::test]
+async fn the_first_owner_of_a_tenant_is_sent_a_link_to_a_page_that_lets_them_in() {
+    let world = World::new().await;
+    world.owner().await;
+    let platform = crate::isolation::platform(&world.app, &world).await;
+    let server = MailServer::start();
+    platform.post("/api/message-providers", server.provider()).await.is(201);
+    let tenant = json!({ "slug": "hills", "name": "Hills" });
+    let tenant = platform.post("/api/tenants", tenant).await.is(201).text("/id");
+    let path = format!("/api/tenants/{tenant}/owner");
+    let key = [("idempotency-key", "invite-hills-1")];
+    let body = json!({ "email": "hilda@x.example" });
+    for _ in 0..2 {
+        let made = platform.ask("POST", &path, &key, Some(body.clone())).await.is(201);
+        assert_eq!(made.body["token"], Value::Null, "{}", made.body);
+    }
+    assert_eq!(round(&world, controller::clock::now()).await, 1);
+    let link = link_in(&server.inbox(1).remove(0));
+    let (page, token) = link.split_once('#').expect("a token that no server is told");
+    assert_eq!(page, format!("{}/console/accept", world.url));
+
+    let shown = reqwest::get(page).await.expect("an answer");
+    assert_eq!(shown.status(), 200);
+    let policy = shown.headers()["content-security-policy"].to_str().expect("text").to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    let shown = shown.text().await.expect("text");
+    assert!(shown.contains("<form method=\"post\">") && !shown.contains(token), "{shown}");
+
+    let form = |token, name, password| [("token", token), ("name", name), ("password", password)];
+    let (status, said) = send_form(page, &form(token, "<b>", "short")).await;
+    assert!(status == 422 && said.contains("The password: expected"), "{said}");
+    assert!(said.contains("value=\"&lt;b&gt;\"") && said.contains(token), "{said}");
+    let (status, said) = send_form(page, &form("another", "Hilda", PASSWORD)).await;
+    assert!(status == 403 && said.contains("the link is not good"), "{said}");
+    let (status, said) = send_form(page, &form(token, "Hilda", PASSWORD)).await;
+    assert!(status == 200 && said.contains("You have joined"), "{said}");
+    let (status, _) = send_form(page, &form(token, "Hilda", PASSWORD)).await;
+    assert_eq!(status, 403);
+    let hilda = world.login("hilda@x.example", PASSWORD).await.is(200);
+    assert_eq!(
+        (hilda.text("/user/role"), hilda.text("/user/tenant")),
+        ("owner".to_owned(), tenant)
+    );
+    let hilda = world.staff(&hilda.text("/token"));
+    // What the platform mails is nothing of a tenant's.
+    assert_eq!(hilda.get("/api/messages").await.is(200).items("/items").len(), 0);
+    assert_eq!(hilda.get("/api/message-providers").await.is(200).items("/items").len(), 0);
+}
+
+/// The link in a mail, as its reader sees it.
+fn link_in(mail: &str) -> String {
+    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    let at = mail.find("http://").expect("a link");
+    mail[at..].split_whitespace().next().expect("a link").to_owned()
+}
+
+/// As a browser sends a form.
+async fn send_form(page: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let body = reqwest::Url::parse_with_params(page, fields).expect("a URL");
+    let body = body.query().expect("fields").to_owned();
+    let answer = reqwest::Client::new()
+        .post(page)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    (answer.status().as_u16(), answer.text().await.expect("text"))
 }
 
 #[tokio::test]

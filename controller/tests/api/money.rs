@@ -408,7 +408,7 @@ async fn sixteen_writers_of_one_series_leave_no_gap() {
                     price: Cents::new(1000),
                     includes_tax: true,
                 };
-                let new = NewInvoice { subscriber, lines: vec![line] };
+                let new = NewInvoice { subscriber, due_on: None, notes: None, lines: vec![line] };
                 let id: InvoiceId = invoices.create(&actor, None, new).await.unwrap().value.id;
                 let gives_up = (writer + n) % 10 < 3;
                 let day = if gives_up { 30 } else { 15 };

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, Staff, World};
+use crate::{
+    mail::MailServer,
+    world::{PASSWORD, Staff, World},
+};
 
 async fn reseller(owner: &Staff<'_>, name: &str, commission_bp: u16) -> String {
     let body = json!({ "name": name, "commission_bp": commission_bp });
@@ -62,6 +65,48 @@ async fn a_reseller_sells_out_of_its_float_and_keeps_a_commission() {
         owner.ask("POST", &path, &key, Some(json!({ "cents": 700 }))).await.is(201);
     }
     assert_eq!(left(&owner, &shop).await, 700);
+}
+
+/// Once, in the tenant's words, and only who it was sold to.
+#[tokio::test]
+async fn a_reseller_is_told_of_vouchers_that_were_sold_to_it() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let server = MailServer::start();
+    owner.post("/api/message-providers", server.provider()).await.is(201);
+    let (shop, other) =
+        (reseller(&owner, "Mama Njeri", 1000).await, reseller(&owner, "B", 0).await);
+    owner.hire("reseller").await;
+    let operators = owner.get("/api/operators").await.is(200);
+    let mine = operators.items("/items").iter().find(|one| one["role"] == "reseller");
+    let staff = json!({ "operator": mine.expect("hired")["id"] });
+    owner.post(&format!("/api/resellers/{shop}/staff"), staff).await.is(200);
+    let texts = owner.get("/api/message-templates").await.is(200).body.to_string();
+    assert!(texts.contains("\"sale\""), "{texts}");
+
+    let version = owner.plan_version("day").await;
+    for (whose, qty) in [(Some(&shop), 3), (Some(&other), 1), (None, 2)] {
+        if let Some(whose) = whose {
+            float(&owner, whose, 13_500).await;
+        }
+        let body = json!({ "plan_version": version, "qty": qty, "reseller": whose,
+                           "presold": true });
+        owner.post("/api/vouchers/issue", body).await.is(201);
+    }
+    let now = controller::clock::now();
+    world.app.messages().round(now).await.expect("a round");
+    world.app.messages().round(now).await.expect("a round");
+    let told = owner.get("/api/messages").await.is(200);
+    assert_eq!(told.items("/items").len(), 1, "{}", told.body);
+    assert_eq!(told.text("/items/0/kind"), "sale");
+    assert_eq!(told.text("/items/0/recipient"), "reseller@first.example");
+    let mail = server.inbox(1).remove(0).replace("=\r\n", "").replace("=\n", "");
+    assert!(mail.contains("Subject: 3 vouchers for A plan"), "{mail}");
+    assert!(mail.contains("KES 135.00 was taken out of your float"), "{mail}");
+    // A reseller's staff reads no messages of the tenant.
+    let reply = world.login("reseller@first.example", PASSWORD).await.is(200);
+    let staff = world.staff(&reply.text("/token"));
+    staff.get("/api/messages").await.problem(403, "role-needed");
 }
 
 #[tokio::test]

@@ -556,6 +556,136 @@ checks! {
         is(&books.a, "SELECT string_agg(n::text, ' ' ORDER BY n) FROM verify_audit() n",
             "0 1 2").await
     }
+    a_load_is_booked_once: "a load of entries is booked once, each of one amount", |books| {
+        let load = |cents: i64| post_all(&[(1, &[("cash:till", cents), ("revenue:internet", -cents)]),
+            (2, &[("cash:till", 7), ("tax:vat", 0), ("revenue:internet", -7)])]);
+        is(&books.a, &load(5), "2").await?;
+        is(&books.a, &load(5), "0").await?;
+        is(&books.a, "SELECT count(*) FROM ledger_entry WHERE kind = 'load'", "2").await?;
+        is(&books.a, &balance("revenue:internet"), "12").await?;
+        refused(&books.a, &load(6), "is in the books with").await
+    }
+    a_load_balances: "each entry of a load balances", |books| {
+        // Together they do.
+        let load = post_all(&[(1, &[("cash:till", 5), ("revenue:internet", -4)]),
+                              (2, &[("cash:till", 5), ("revenue:internet", -6)])]);
+        refused(&books.a, &load, "is not balanced").await
+    }
+    a_load_goes_to_its_accounts: "a load goes where its lines say, within the floors", |books| {
+        let (one, other) = (format!("wallet:{SUBSCRIBER}"), format!("wallet:{}", subscriber(2)));
+        let load = post_all(&[(1, &[("cash:till", 30), (&one, -30)]),
+                              (2, &[("cash:till", 70), (&other, -60), (&one, -10)])]);
+        is(&books.a, &load, "2").await?;
+        is(&books.a, &wallet(SUBSCRIBER), "40").await?;
+        is(&books.a, &wallet(&subscriber(2)), "60").await?;
+        let load = post_all(&[(3, &[(&one, 20), ("revenue:internet", -20)]),
+                              (4, &[(&one, 21), ("revenue:internet", -21)])]);
+        refused(&books.a, &load, "ledger_account_floor").await
+    }
+    edges_share_a_quota: "two edges are lent no more than was bought, and what one gives back is \
+        the other's", |books| {
+        let (edges, _) = granted(books).await;
+        let other = other_edge(books).await;
+        // One GiB: what is asked for and a little later still not used is asked for once.
+        is(&edges, &lend(EDGE, 1, 1, 0, 700_000_000), "700000000 373741824 0 1").await?;
+        is(&edges, &lend(EDGE, 1, 2, 0, 700_000_000), "700000000 373741824 0 2").await?;
+        is(&edges, &lend(other, 1, 1, 0, 700_000_000), "373741824 0 700000000 1").await?;
+        is(&edges, &lend(EDGE, 1, 3, 100_000_000, 0), "100000000 600000000 373741824 3").await?;
+        is(&edges, &lend(other, 1, 2, 373_741_824, 700_000_000), "973741824 0 0 2").await?;
+        is(&books.a, "SELECT concat_ws(' ', bytes_consumed, bytes_leased) FROM entitlement",
+            "473741824 600000000").await
+    }
+    many_questions_lend_once: "60 questions of two edges at once, and never more than was \
+        bought", |books| {
+        let (edges, _) = granted(books).await;
+        let other = other_edge(books).await;
+        race(&edges, 60, |n| {
+            let edge = if n % 2 == 0 { EDGE } else { other };
+            lend(edge, 1, n, 0, 50_000_000 * i64::try_from(n).expect("a few"))
+        }).await;
+        is(&books.a, "SELECT sum(bytes) <= 1073741824 AND count(DISTINCT edge_id) = 2
+            FROM quota_lease WHERE state = 'open'", "true").await?;
+        is(&books.a, "SELECT e.bytes_leased = (SELECT sum(l.bytes) FROM quota_lease l
+            WHERE l.state = 'open') FROM entitlement e", "true").await
+    }
+    an_old_question_changes_nothing: "who asks late, or twice, is lent nothing for it", |books| {
+        let (edges, _) = granted(books).await;
+        is(&edges, &lend(EDGE, 1, 5, 0, 100), "100 1073741724 0 5").await?;
+        is(&edges, &lend(EDGE, 1, 5, 0, 900), "100 1073741724 0 5").await?;
+        is(&edges, &lend(EDGE, 1, 4, 0, 900), "100 1073741724 0 5").await?;
+        is(&edges, &lend(EDGE, 1, 4, 0, 0), "100 1073741724 0 5").await
+    }
+    a_lost_count_is_all_used: "of a count that is lost, all that was lent is used", |books| {
+        let (edges, _) = granted(books).await;
+        is(&edges, &lend(EDGE, 1, 1, 0, 100), "100 1073741724 0 1").await?;
+        is(&edges, &lend(EDGE, 2, 2, 0, 50), "50 1073741674 0 2").await?;
+        is(&books.a, "SELECT concat_ws(' ', bytes_consumed, bytes_leased) FROM entitlement",
+            "100 50").await
+    }
+    a_revoked_edge_is_lent_nothing: "an edge that is revoked is lent nothing", |books| {
+        let (edges, _) = granted(books).await;
+        run(&books.a, &format!("UPDATE edge SET revoked = true WHERE id = '{EDGE}'")).await;
+        is(&edges, &lend(EDGE, 1, 1, 0, 100), "NULL").await?;
+        is(&books.a, "SELECT count(*) FROM quota_lease", "0").await
+    }
+    nobody_leases_by_hand: "edges are lent by the function alone", |books| {
+        let (edges, entitlement) = granted(books).await;
+        let sql = format!("INSERT INTO quota_lease (tenant_id, id, entitlement_id, edge_id, fence,
+            bytes, granted_at) VALUES ('{A}', gen_random_uuid(), '{entitlement}', '{EDGE}', 1, 5,
+            now())");
+        refused(&edges, &sql, "permission denied").await?;
+        refused(&edges, "UPDATE entitlement SET bytes_leased = 0", "permission denied").await?;
+        refused(&books.a, &lend(EDGE, 1, 1, 0, 100), "permission denied").await
+    }
+    a_draft_can_be_changed: "a draft is changed, what was issued keeps its notes", |books| {
+        run(&books.a, &issue(SUBSCRIBER, false).replace("UPDATE invoice SET state",
+            "UPDATE invoice SET notes = 'thank you'; UPDATE invoice SET state")).await;
+        is(&books.a, "SELECT concat_ws(' ', version, notes) FROM invoice", "3 thank you").await?;
+        refused(&books.a, "UPDATE invoice SET notes = 'pay'", "is immutable").await
+    }
+    what_was_sold_is_not_deleted: "a plan that was sold stays, with its versions", |books| {
+        is(&books.a, &format!("SELECT delete_plan('{PLAN}')"), "voucher_batch").await?;
+        refused(&books.a, "DELETE FROM plan", "permission denied").await?;
+        refused(&books.admin, "DELETE FROM plan_version", "is append only").await?;
+        is(&books.b, &format!("SELECT delete_plan('{PLAN}')"), "unknown").await?;
+        run(&books.a, UNSOLD).await;
+        is(&books.a, "SELECT delete_plan(id) FROM plan WHERE code = 'unsold'", "done").await?;
+        is(&books.a, "SELECT count(*) FROM plan_fup_step", "0").await?;
+        is(&books.a, "SELECT count(*) FROM plan_version", "1").await
+    }
+    who_is_known_is_not_deleted: "a subscriber stays of whom there is more than the \
+        account", |books| {
+        let delete = |n: usize| format!("SELECT delete_subscriber('{}')", subscriber(n));
+        run(&books.a, &post("test", &[("cash:till", 5), (&format!("wallet:{}", subscriber(1)), -5)]))
+            .await;
+        is(&books.a, &delete(1), "ledger_account").await?;
+        run(&books.a, &redeem("code1", 1)).await;
+        is(&books.a, &delete(2), "voucher").await?;
+        run(&books.admin, &format!("INSERT INTO session (tenant_id, edge_id, id, subscriber_id,
+            started_at, updated_at) VALUES ('{A}', '{EDGE}', gen_random_uuid(), '{}', now(),
+            now())", subscriber(3))).await;
+        is(&books.a, &delete(3), "session").await?;
+        run(&books.a, &format!("INSERT INTO legal_hold (tenant_id, id, subscriber_id, reason,
+            placed_by, placed_at) VALUES ('{A}', gen_random_uuid(), '{}', 'a court asks', 'op',
+            now())", subscriber(4))).await;
+        is(&books.a, &delete(4), "held").await?;
+        is(&books.b, &delete(5), "unknown").await?;
+        refused(&books.a, "DELETE FROM subscriber", "permission denied").await?;
+        is(&books.a, &delete(5), "done").await?;
+        is(&books.a, "SELECT count(*) FROM subscriber", "39").await
+    }
+    where_somebody_was_is_not_deleted: "a tenant with anything in it stays", |books| {
+        let platform = books.enter("SET search_path = kennet; SET ROLE kennet_auth");
+        let delete = |tenant: &str| format!("SELECT delete_tenant('{tenant}') <> 'done'");
+        is(&platform, &delete(A), "true").await?;
+        is(&platform, &delete("00000000-0000-0000-0000-000000000000"), "true").await?;
+        refused(&books.a, &delete(B), "permission denied").await?;
+        run(&books.admin, "INSERT INTO tenant (tenant_id, slug, name, created_at)
+            VALUES ('00000000-0000-7000-8000-00000000000c', 'charlie', 'Charlie', now())").await;
+        let c = delete("00000000-0000-7000-8000-00000000000c");
+        is(&platform, &c, "false").await?;
+        is(&books.admin, "SELECT count(*) FROM tenant", "3").await
+    }
 }
 
 /// As many as the check of the design has; what comes after them was added.
@@ -614,6 +744,32 @@ fn entry(total: i64, lines: &[(&str, i64)]) -> String {
         sql.extend(["INSERT INTO ledger_posting VALUES (", &line, ");"]);
     }
     sql + "COMMIT"
+}
+
+/// Many entries at once, each about a source of that number.
+fn post_all(entries: &[(u32, &[(&str, i64)])]) -> String {
+    let (mut sources, mut of, mut codes, mut cents) = (vec![], vec![], vec![], vec![]);
+    for (n, (source, lines)) in (1..).zip(entries) {
+        sources.push(format!("'90000000-0000-7000-8000-{source:012x}'"));
+        for (code, amount) in *lines {
+            of.push(n.to_string());
+            codes.push(format!("'{code}'"));
+            cents.push(amount.to_string());
+        }
+    }
+    let each = |what: &str| vec![what; entries.len()].join(",");
+    format!(
+        "SELECT post_entries(ARRAY[{}], ARRAY[{}], ARRAY[{}], ARRAY[{}]::uuid[], ARRAY[{}],
+           ARRAY[{}]::bigint[], ARRAY[{}], ARRAY[{}]::bigint[])",
+        each("gen_random_uuid()"),
+        each("'load'"),
+        each("'t'"),
+        sources.join(","),
+        each("now()"),
+        of.join(","),
+        codes.join(","),
+        cents.join(",")
+    )
 }
 
 fn post(kind: &str, lines: &[(&str, i64)]) -> String {
@@ -746,6 +902,26 @@ fn lease(entitlement: &str, fence: usize, bytes: i64) -> String {
     )
 }
 
+async fn other_edge(books: &Books) -> &'static str {
+    let sql = format!(
+        "INSERT INTO edge (tenant_id, id, name, secret_hash, created_at)
+         VALUES ('{A}', '{OTHER_EDGE}', 'south', sha256('y'), now())"
+    );
+    run(&books.a, &sql).await;
+    OTHER_EDGE
+}
+
+/// What an edge asks about the second subscriber: in which of its counts, the how-manieth question,
+/// what was used there, and how much more it wants in hand. Answers the bound, what is free, what
+/// others have, and the newest question.
+fn lend(edge: &str, count: u32, fence: usize, used: i64, more: i64) -> String {
+    format!(
+        "SELECT concat_ws(' ', bytes, free, elsewhere, newest) FROM lease_to_edge('{}', '{edge}',
+           '80000000-0000-7000-8000-{count:012x}', '2026-11-01Z', {fence}, {used}, {more}, now())",
+        subscriber(2)
+    )
+}
+
 /// What the journal's way into the books answers, for each time that the same batch comes.
 async fn apply(
     books: &Books,
@@ -854,3 +1030,18 @@ const NAIVE: &str = "
         UPDATE naive_voucher SET used = true;
       END IF;
     END $$";
+
+const OTHER_EDGE: &str = "70000000-0000-7000-8000-000000000002";
+/// The plan of the vouchers.
+const PLAN: &str = "30000000-0000-7000-8000-000000000001";
+/// A plan with a version and a step that nobody has bought.
+const UNSOLD: &str = "WITH p AS (
+    INSERT INTO plan (tenant_id, id, code, name, created_at)
+      VALUES (current_tenant(), gen_random_uuid(), 'unsold', 'Unsold', now()) RETURNING id),
+  v AS (
+    INSERT INTO plan_version (tenant_id, id, plan_id, version, access, billing, kind, price_cents,
+        validity_seconds, down_kbps, up_kbps, anchor, effective_from)
+      SELECT current_tenant(), gen_random_uuid(), id, 1, 'hotspot', 'prepaid', 'unlimited', 1, 60, 1,
+             1, 'purchase', now() FROM p RETURNING id)
+  INSERT INTO plan_fup_step (tenant_id, plan_version_id, step, after_bytes, down_kbps, up_kbps)
+    SELECT current_tenant(), id, 1, 1, 1, 1 FROM v";

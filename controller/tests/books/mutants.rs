@@ -138,17 +138,7 @@ const MUTANTS: &[(&str, &[Cut])] = &[
     ("a_callback_reads_no_events", &[Sql("GRANT SELECT ON inbox_event TO kennet_callback")]),
     ("a_callback_reads_no_subscribers", &[Sql("GRANT SELECT ON subscriber TO kennet_callback")]),
     ("staff_reads_no_inbox", &[Sql("GRANT SELECT ON inbox_event TO kennet_app")]),
-    (
-        "a_quota_is_leased_once",
-        &[
-            Sql("ALTER TABLE entitlement DROP CONSTRAINT entitlement_not_overspent"),
-            Code(
-                "lease_quota",
-                "least(p_want, e.bytes_granted - e.bytes_consumed - e.bytes_leased)",
-                "p_want",
-            ),
-        ],
-    ),
+    ("a_quota_is_leased_once", NO_QUOTA),
     ("a_lease_is_settled_once", &[Code("settle_lease", "AND state = 'open'", "")]),
     (
         "a_lease_is_not_overspent",
@@ -208,6 +198,86 @@ const MUTANTS: &[(&str, &[Cut])] = &[
     ),
     ("the_audit_log_is_a_chain", &[Sql("DROP TRIGGER audit_log_pending ON audit_log")]),
     ("the_audit_log_is_a_chain", &[Code("audit_hash", "a.action, ", "")]),
+    ("a_load_is_booked_once", &[Code("post_entries", "other.before <> other.debits", "false")]),
+    ("a_load_is_booked_once", LOADED_TWICE),
+    ("a_load_balances", NOT_BALANCED),
+    (
+        "a_load_goes_to_its_accounts",
+        &[
+            Code("post_entries", "PARTITION BY e.n ORDER BY a.id, line.m", "ORDER BY a.id"),
+            Code("post_entries", "ON line.n = e.n", "ON true"),
+        ],
+    ),
+    (
+        "a_load_goes_to_its_accounts",
+        &[Sql("ALTER TABLE ledger_account DROP CONSTRAINT ledger_account_floor")],
+    ),
+    ("edges_share_a_quota", &[Code("lease_to_edge", "p_used + p_more - bound", "p_used + p_more")]),
+    (
+        "edges_share_a_quota",
+        &[Code("lease_to_edge", "ELSIF p_more = 0 OR NOT one.counts THEN", "ELSIF false THEN")],
+    ),
+    (
+        "edges_share_a_quota",
+        &[Code(
+            "lease_to_edge",
+            "AND l.edge_id <> p_edge AND l.state = 'open'",
+            "AND l.state = 'open'",
+        )],
+    ),
+    ("edges_share_a_quota", NO_QUOTA),
+    ("many_questions_lend_once", NO_QUOTA),
+    (
+        "an_old_question_changes_nothing",
+        &[Code("lease_to_edge", "IF q.fence < p_fence", "IF true")],
+    ),
+    (
+        "a_lost_count_is_all_used",
+        &[Code("lease_to_edge", "l.state = 'open' AND l.fence < q.since", "false")],
+    ),
+    ("a_revoked_edge_is_lent_nothing", &[Code("lease_to_edge", "AND NOT x.revoked", "")]),
+    ("nobody_leases_by_hand", &[Sql("GRANT INSERT ON quota_lease TO kennet_ingest")]),
+    ("nobody_leases_by_hand", &[Sql("GRANT UPDATE ON entitlement TO kennet_ingest")]),
+    ("nobody_leases_by_hand", &[Sql("GRANT EXECUTE ON FUNCTION lease_to_edge TO PUBLIC")]),
+    (
+        "a_draft_can_be_changed",
+        &[
+            Code("invoice_guard", "NEW.due_on, NEW.notes,", "NEW.due_on, NULL,"),
+            Code("invoice_guard", "OLD.due_on, OLD.notes,", "OLD.due_on, NULL,"),
+        ],
+    ),
+    ("a_draft_can_be_changed", &[Code("invoice_guard", "OLD.version + 1", "OLD.version")]),
+    ("what_was_sold_is_not_deleted", &[Sql("DROP TRIGGER plan_version_guard ON plan_version")]),
+    ("what_was_sold_is_not_deleted", &[Sql("GRANT DELETE ON plan TO kennet_app")]),
+    (
+        "what_was_sold_is_not_deleted",
+        &[Sql("ALTER TABLE voucher_batch
+        DROP CONSTRAINT voucher_batch_tenant_id_plan_version_id_fkey")],
+    ),
+    (
+        "who_is_known_is_not_deleted",
+        &[Code("delete_subscriber", "RETURN 'ledger_account'", "NULL")],
+    ),
+    ("who_is_known_is_not_deleted", &[Code("delete_subscriber", "RETURN 'session'", "NULL")]),
+    ("who_is_known_is_not_deleted", &[Code("delete_subscriber", "RETURN 'held'", "NULL")]),
+    (
+        "who_is_known_is_not_deleted",
+        &[Sql("ALTER TABLE voucher DROP CONSTRAINT voucher_tenant_id_subscriber_id_fkey;
+        ALTER TABLE entitlement DROP CONSTRAINT entitlement_tenant_id_subscriber_id_fkey")],
+    ),
+    ("who_is_known_is_not_deleted", &[Sql("GRANT DELETE ON subscriber TO kennet_app")]),
+    (
+        "where_somebody_was_is_not_deleted",
+        &[Sql("DO $$ DECLARE c record; BEGIN
+        FOR c IN SELECT conrelid::regclass AS of, conname FROM pg_constraint
+                  WHERE confrelid = 'tenant'::regclass LOOP
+          EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.of, c.conname);
+        END LOOP; END $$")],
+    ),
+    (
+        "where_somebody_was_is_not_deleted",
+        &[Sql("GRANT EXECUTE ON FUNCTION delete_tenant TO kennet_app")],
+    ),
 ];
 
 /// Checks without a mutant, and why.
@@ -235,6 +305,19 @@ const OFF_BY_ONE: &[Cut] = &[
     Sql("DROP TRIGGER ledger_entry_balanced ON ledger_entry"),
     Sql("DROP TRIGGER ledger_posting_balanced ON ledger_posting"),
     Code("post_entry", "a.id, line.cents\n", "a.id, line.cents + 1\n"),
+];
+const LOADED_TWICE: &[Cut] = &[
+    Sql("ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_once"),
+    Code("post_entries", "ON CONFLICT ON CONSTRAINT ledger_entry_once DO NOTHING", ""),
+];
+/// Nobody looks at what is left.
+const NO_QUOTA: &[Cut] = &[
+    Sql("ALTER TABLE entitlement DROP CONSTRAINT entitlement_not_overspent"),
+    Code(
+        "lease_quota",
+        "least(p_want, e.bytes_granted - e.bytes_consumed - e.bytes_leased)",
+        "p_want",
+    ),
 ];
 const BOOKED_TWICE: &[Cut] = &[
     Sql("ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_once"),

@@ -98,9 +98,13 @@ impl Lab {
         Namespace::make(format!("{}-{name}", self.name))
     }
 
-    /// A BPF file system of the lab's own, mounted.
+    /// A BPF file system of the lab's own, mounted. Asked for again it is the same.
     pub fn bpffs(&self) -> Result<PathBuf> {
         let folder = self.folder("bpf")?;
+        let of = nix::sys::statfs::statfs(&folder).context("cannot look at the bpffs")?;
+        if of.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC {
+            return Ok(folder);
+        }
         let _making = interrupt::making();
         nix::mount::mount(
             Some("bpf"),

@@ -16,6 +16,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
     process::Command,
 };
 
@@ -61,9 +62,20 @@ impl Seat {
 
 impl Network {
     pub fn build(lab: &Lab, subscribers: u8, offload: Offload) -> Result<Self> {
-        let switch = lab.namespace("lan")?;
-        let edge = lab.namespace("edge")?;
-        let internet = lab.namespace("internet")?;
+        Self::build_at(lab, "", 1..=subscribers, offload)
+    }
+
+    /// Another site, far from the first: with the same addresses, but devices of these numbers.
+    /// `site` ends the names of its namespaces.
+    pub fn build_at(
+        lab: &Lab,
+        site: &str,
+        seats_of: RangeInclusive<u8>,
+        offload: Offload,
+    ) -> Result<Self> {
+        let switch = lab.namespace(&format!("lan{site}"))?;
+        let edge = lab.namespace(&format!("edge{site}"))?;
+        let internet = lab.namespace(&format!("internet{site}"))?;
         for namespace in [&switch, &edge, &internet] {
             namespace.settings(QUIET)?;
         }
@@ -80,7 +92,7 @@ impl Network {
         edge.ip([wire("wan0", Some(WAN_MAC), &internet, INTERFACE, INTERNET_MAC)])?;
 
         let mut seats = Vec::new();
-        for number in 1..=subscribers {
+        for number in seats_of.clone() {
             let namespace = lab.namespace(&format!("s{number}"))?;
             namespace.settings(QUIET)?;
             namespace.settings(HOST)?;
@@ -127,7 +139,7 @@ impl Network {
         for (namespace, interface) in exact {
             workspace::output(namespace.command("ethtool").args(["-K", interface]).args(OFFLOADS))?;
         }
-        for number in 1..=subscribers {
+        for number in seats_of {
             let mut command: Command = switch.command("ethtool");
             workspace::output(command.args(["-K", &format!("s{number}")]).args(OFFLOADS))?;
         }

@@ -27,6 +27,7 @@ use crate::{
 pub struct Edge {
     pub process: Process,
     pub config: PathBuf,
+    name: String,
     namespace: Namespace,
     program: PathBuf,
 }
@@ -132,15 +133,37 @@ impl Edge {
         namespace: &Namespace,
         settings: Settings<'_>,
     ) -> Result<Self> {
-        let config = write(lab, settings)?;
+        Self::start_named(lab, binaries, namespace, settings, "edge")
+    }
+
+    /// As [`Edge::start`], another one in the same lab.
+    pub fn start_beside(
+        lab: &Lab,
+        binaries: &Path,
+        namespace: &Namespace,
+        orders: Orders<'_>,
+        name: &str,
+    ) -> Result<Self> {
+        Self::start_named(lab, binaries, namespace, Settings::usual(orders), name)
+    }
+
+    fn start_named(
+        lab: &Lab,
+        binaries: &Path,
+        namespace: &Namespace,
+        settings: Settings<'_>,
+        name: &str,
+    ) -> Result<Self> {
+        let config = write(lab, settings, name)?;
         let program = binaries.join("kennet-edge");
-        let process = run(lab, namespace, &program, &config)?;
-        Ok(Self { process, config, namespace: namespace.clone(), program })
+        let process = run(lab, namespace, &program, &config, name)?;
+        let (name, namespace) = (name.to_owned(), namespace.clone());
+        Ok(Self { process, config, name, namespace, program })
     }
 
     /// After it was killed.
     pub fn restart(&mut self, lab: &Lab) -> Result<()> {
-        self.process = run(lab, &self.namespace, &self.program, &self.config)?;
+        self.process = run(lab, &self.namespace, &self.program, &self.config, &self.name)?;
         Ok(())
     }
 
@@ -228,20 +251,26 @@ pub fn counters(value: &Value, pointer: &str) -> Result<Counters> {
     })
 }
 
-fn run(lab: &Lab, namespace: &Namespace, program: &Path, config: &Path) -> Result<Process> {
+fn run(
+    lab: &Lab,
+    namespace: &Namespace,
+    program: &Path,
+    config: &Path,
+    name: &str,
+) -> Result<Process> {
     let mut command = namespace.command(&program.display().to_string());
     command.arg("run").arg("--config").arg(config);
-    lab.start("edge", &mut command)
+    lab.start(name, &mut command)
 }
 
 /// Makes the edge's folder with its settings and what they name; returns the settings' file.
 pub fn write_settings(lab: &Lab, orders: Orders<'_>) -> Result<PathBuf> {
-    write(lab, Settings::usual(orders))
+    write(lab, Settings::usual(orders), "edge")
 }
 
-fn write(lab: &Lab, settings: Settings<'_>) -> Result<PathBuf> {
-    let folder = lab.folder("edge")?;
-    let pins = lab.bpffs()?.join("kennet");
+fn write(lab: &Lab, settings: Settings<'_>, name: &str) -> Result<PathBuf> {
+    let folder = lab.folder(name)?;
+    let pins = lab.bpffs()?.join(format!("kennet-{name}"));
     let source = match settings.orders {
         Orders::Controller { edge, secret } => {
             write_file(&folder.join("secret"), secret, 0o600)?;

@@ -214,7 +214,7 @@ fn subscribe(
     text(&subscription, "/id")
 }
 
-const NAS_SECRET: &str = "testing123";
+pub const NAS_SECRET: &str = "testing123";
 
 pub const SMALL: Plan = Plan {
     code: "small",

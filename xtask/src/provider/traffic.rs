@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::IpAddr,
+    ops::Range,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -110,13 +111,18 @@ pub fn near(plan_kbps: u64, goodput_kbps: u64) -> bool {
 
 /// A server for each of `count` clients: each serves one at a time.
 pub fn serve(lab: &Lab, internet: &Namespace, count: u16) -> Result<Vec<Process>> {
+    serve_at(lab, internet, FIRST_PORT..FIRST_PORT + count)
+}
+
+/// As [`serve`], a server at each of these ports.
+pub fn serve_at(lab: &Lab, internet: &Namespace, ports: Range<u16>) -> Result<Vec<Process>> {
     let mut servers = Vec::new();
-    for port in (FIRST_PORT..).take(usize::from(count)) {
+    for port in ports.clone() {
         let mut command = internet.command("iperf3");
         command.args(["--server", "--port", &port.to_string()]);
-        servers.push(lab.start(&format!("iperf3-{port}"), &mut command)?);
+        servers.push(lab.start(&format!("iperf3-{}-{port}", internet.name()), &mut command)?);
     }
-    for (server, port) in servers.iter_mut().zip(FIRST_PORT..) {
+    for (server, port) in servers.iter_mut().zip(ports) {
         server.wait_until("listening", Duration::from_secs(5), || listens(internet, port))?;
     }
     Ok(servers)

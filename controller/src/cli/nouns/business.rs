@@ -71,6 +71,7 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("status", "/status", "active or closed"),
                 ],
             ),
+            Action::delete("Delete one that was added by mistake", "/api/subscribers/{id}"),
         ],
     },
     Noun {
@@ -93,6 +94,15 @@ pub(super) const NOUNS: &[Noun] = &[
             ),
             Action::show("Show one plan", "/api/plans/{id}"),
             Action::create("Make a plan", "/api/plans", PLAN),
+            Action::update(
+                "Rename or archive a plan",
+                "/api/plans/{id}",
+                &[
+                    Field::of("name", "/name", Kind::Text(word::<Name>), "For people"),
+                    Field::of("archive", "/archived", Kind::Truth(true), "Sell it no more"),
+                ],
+            ),
+            Action::delete("Delete one that was never sold", "/api/plans/{id}"),
         ],
     },
     Noun {
@@ -294,6 +304,16 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("currency", "/currency", "Like KES"),
                 ],
             ),
+            Action::update(
+                "Change a tenant",
+                "/api/tenants/{id}",
+                &[
+                    Field::of("name", "/name", Kind::Text(word::<Name>), "For people"),
+                    Field::text("tz", "/tz", "Time zone, like Africa/Nairobi"),
+                    Field::text("status", "/status", "active or suspended"),
+                ],
+            ),
+            Action::delete("Delete one in which nobody did anything", "/api/tenants/{id}"),
         ],
     },
 ];

@@ -152,6 +152,10 @@ impl Action {
         Self { name, about, does: Does::Post, path, fields }
     }
 
+    const fn delete(about: &'static str, path: &'static str) -> Self {
+        Self { name: "delete", about, does: Does::Delete, path, fields: &[] }
+    }
+
     const fn get(name: &'static str, about: &'static str, path: &'static str) -> Self {
         Self { name, about, does: Does::Show, path, fields: &[] }
     }

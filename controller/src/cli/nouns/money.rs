@@ -34,13 +34,24 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("subscriber", "/subscriber", "Id of the subscriber").must(),
                     Field::of("line", "/lines", Kind::Lines, "DESCRIPTION=CENTS, taxes included")
                         .must(),
+                    DUE_ON,
+                    NOTES,
+                ],
+            ),
+            Action::update(
+                "Change a draft",
+                "/api/invoices/{id}",
+                &[
+                    Field::of("line", "/lines", Kind::Lines, "DESCRIPTION=CENTS; all of them"),
+                    DUE_ON,
+                    NOTES,
                 ],
             ),
             Action::post(
                 "finalise",
                 "Issue a draft: it gets a number",
                 "/api/invoices/{id}/finalise",
-                &[Field::text("due-on", "/due_on", "Like 2026-12-31 [default: in two weeks]")],
+                &[DUE_ON],
             ),
             Action::post("void", "Take back an invoice", "/api/invoices/{id}/void", &[]),
             Action::post(
@@ -52,13 +63,7 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::of("reason", "/reason", Kind::Text(word::<Name>), "For people").must(),
                 ],
             ),
-            Action {
-                name: "delete",
-                about: "Delete a draft",
-                does: Does::Delete,
-                path: "/api/invoices/{id}",
-                fields: &[],
-            },
+            Action::delete("Delete a draft", "/api/invoices/{id}"),
         ],
     },
     Noun {
@@ -192,6 +197,12 @@ pub(super) const NOUNS: &[Noun] = &[
             ),
             Action::post("sell", "Sell what is left", "/api/vouchers/batches/{id}/sell", &[]),
             Action::post("void", "Void what is left", "/api/vouchers/batches/{id}/void", &[]),
+            Action::post(
+                "void-one",
+                "Void a voucher that was lost",
+                "/api/vouchers/{id}/void",
+                &[],
+            ),
         ],
     },
     Noun {
@@ -458,6 +469,10 @@ pub(super) const NOUNS: &[Noun] = &[
         ],
     },
 ];
+
+const DUE_ON: Field =
+    Field::text("due-on", "/due_on", "Like 2026-12-31 [default: two weeks after it is issued]");
+const NOTES: Field = Field::text("notes", "/notes", "What is written under it");
 
 const DAYS: &[Field] = &[
     Field::text("from", "from", "First day, like 2026-01-01 [default: eleven months back]"),

@@ -11,6 +11,7 @@ use super::{CreditNote, Filter, Invoice, InvoiceState, Line, Open};
 use crate::{
     billing::{Cents, Split},
     db::{Cell, StoreError, Tx, one},
+    words::Text,
 };
 
 pub(super) async fn insert(
@@ -18,7 +19,6 @@ pub(super) async fn insert(
     tenant: TenantId,
     id: InvoiceId,
     subscriber: SubscriberId,
-    lines: &[Line],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
@@ -30,6 +30,15 @@ pub(super) async fn insert(
     )
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_lines(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: InvoiceId,
+    lines: &[Line],
+) -> Result<(), StoreError> {
     for (n, line) in (1..).zip(lines) {
         sqlx::query!(
             "INSERT INTO invoice_line (tenant_id, invoice_id, line_no, kind, descr, net_cents,
@@ -48,6 +57,42 @@ pub(super) async fn insert(
         .await?;
     }
     Ok(())
+}
+
+/// All lines of a draft.
+pub(super) async fn delete_lines(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: InvoiceId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM invoice_line WHERE tenant_id = $1 AND invoice_id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// What is said of a draft beside its lines. The database counts the versions.
+pub(super) async fn amend(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: InvoiceId,
+    due_on: Option<Date>,
+    notes: Option<&Text>,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE invoice SET due_on = $3, notes = $4 WHERE tenant_id = $1 AND id = $2",
+        tenant.as_uuid(),
+        id.as_uuid(),
+        due_on.map(Date::to_sqlx) as _,
+        notes.map(Text::as_str),
+    )
+    .execute(&mut **tx)
+    .await?;
+    one(done.rows_affected())
 }
 
 pub(super) async fn lock(tx: &mut Tx, tenant: TenantId, id: InvoiceId) -> Result<(), StoreError> {
@@ -70,7 +115,7 @@ pub(super) async fn find(
         Row,
         r#"SELECT id, subscriber_id, series, state, number,
                   issued_at AS "issued_at: jiff_sqlx::Timestamp",
-                  due_on AS "due_on: jiff_sqlx::Date", net_cents, excise_cents, vat_cents,
+                  due_on AS "due_on: jiff_sqlx::Date", notes, version, net_cents, excise_cents, vat_cents,
                   paid_cents, credited_cents, created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM invoice
             WHERE tenant_id = $1 AND id = $2"#,
@@ -94,7 +139,7 @@ pub(super) async fn list(
         Row,
         r#"SELECT id, subscriber_id, series, state, number,
                   issued_at AS "issued_at: jiff_sqlx::Timestamp",
-                  due_on AS "due_on: jiff_sqlx::Date", net_cents, excise_cents, vat_cents,
+                  due_on AS "due_on: jiff_sqlx::Date", notes, version, net_cents, excise_cents, vat_cents,
                   paid_cents, credited_cents, created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM invoice
             WHERE tenant_id = $1 AND id > $2
@@ -279,6 +324,8 @@ struct Row {
     number: Option<i64>,
     issued_at: Option<jiff_sqlx::Timestamp>,
     due_on: Option<jiff_sqlx::Date>,
+    notes: Option<String>,
+    version: i64,
     net_cents: i64,
     excise_cents: i64,
     vat_cents: i64,
@@ -299,6 +346,8 @@ impl TryFrom<Row> for Invoice {
             number: row.number.map(|n| number(&row.series, n)),
             issued_at: row.issued_at.map(jiff_sqlx::Timestamp::to_jiff),
             due_on: row.due_on.map(jiff_sqlx::Date::to_jiff),
+            notes: at.maybe("notes", row.notes.as_deref())?,
+            version: row.version,
             split: split(row.net_cents, row.excise_cents, row.vat_cents),
             paid: Cents::new(row.paid_cents),
             credited: Cents::new(row.credited_cents),

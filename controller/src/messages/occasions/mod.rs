@@ -4,7 +4,7 @@ mod store;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::Value;
-use shared::id::{SubscriberId, TenantId};
+use shared::id::{ResellerId, SubscriberId, TenantId};
 use uuid::Uuid;
 
 use super::{
@@ -21,10 +21,33 @@ use crate::{
 struct Occasion {
     kind: Kind,
     key: String,
-    subscriber: SubscriberId,
+    about: About,
     facts: Value,
     subject: Uuid,
     at: Timestamp,
+}
+
+/// Who is told.
+#[derive(Clone, Copy)]
+enum About {
+    Subscriber(SubscriberId),
+    Reseller(ResellerId),
+}
+
+impl About {
+    const fn subscriber(self) -> Option<SubscriberId> {
+        match self {
+            Self::Subscriber(id) => Some(id),
+            Self::Reseller(_) => None,
+        }
+    }
+
+    async fn reader(self, tx: &mut Tx, tenant: TenantId) -> Result<Option<Reader>, StoreError> {
+        match self {
+            Self::Subscriber(id) => texts::reader(tx, tenant, id).await,
+            Self::Reseller(id) => store::seller(tx, tenant, id).await,
+        }
+    }
 }
 
 /// What is the same for all messages of a tenant.
@@ -57,7 +80,7 @@ impl Messages {
                 if occasion.at < now - OLD {
                     continue;
                 }
-                let reader = texts::reader(&mut tx, tenant, occasion.subscriber).await?;
+                let reader = occasion.about.reader(&mut tx, tenant).await?;
                 let Some(reader) = reader else { continue };
                 let texts = own
                     .entry(occasion.kind.as_str().to_owned())
@@ -128,7 +151,7 @@ fn drafts(
             channel: *channel,
             language,
             recipient,
-            subscriber: Some(occasion.subscriber),
+            subscriber: occasion.about.subscriber(),
             text: Text { subject, body },
             secret: None,
             facts: in_order,
@@ -147,7 +170,7 @@ fn facts(house: &House, occasion: &Occasion, reader: &Reader) -> Facts {
         ("account", reader.account.clone()),
         ("provider", house.name.clone()),
     ]);
-    for name in ["plan", "days", "receipt", "number", "serial", "reference", "title"] {
+    for name in ["plan", "days", "receipt", "number", "serial", "reference", "title", "count"] {
         if let Some(told) = told(name) {
             facts.insert(name, told);
         }

@@ -31,9 +31,9 @@ where
     Messages: FromRef<S>,
 {
     Guarded::default()
-        .route(Need::One(Role::READERS), routes!(list))
+        .route(Need::One(Role::MAIL_READERS), routes!(list))
         .route(Need::One(MAY), routes!(create))
-        .route(Need::One(Role::READERS), routes!(show))
+        .route(Need::One(Role::MAIL_READERS), routes!(show))
         .route(Need::One(MAY), routes!(update))
         .route(Need::One(MAY), routes!(address))
         .route(Need::One(MAY), routes!(test))
@@ -206,4 +206,4 @@ struct ReportAddressView {
 }
 
 /// Whoever sets one up writes in the tenant's name.
-const MAY: &[Role] = &[Role::Owner];
+const MAY: &[Role] = Role::HEADS;

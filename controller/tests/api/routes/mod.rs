@@ -51,6 +51,14 @@ async fn the_openapi_document_has_every_route_once() {
     references(&api, &api);
 }
 
+/// Two types of one name would be one in the document, and no program could tell.
+#[test]
+fn a_name_of_the_document_is_one_type() {
+    let routes = App::routes();
+    let clashes: Vec<_> = routes.clashes().collect();
+    assert!(clashes.is_empty(), "give each a name of its own: {clashes:?}");
+}
+
 /// Every `$ref` points to something.
 fn references(value: &Value, api: &Value) {
     match value {

@@ -1,5 +1,7 @@
 //! `/api/invitations`, who may invite whom, and what is done with a link.
 
+mod page;
+
 use axum::{
     Json,
     extract::{FromRef, State},
@@ -38,6 +40,7 @@ where
         .dangerous(Need::One(Role::PLATFORM), routes!(owner))
         .route(Need::Nobody, routes!(accept))
         .route(Need::Nobody, routes!(choose))
+        .merge(page::routes())
 }
 
 /// Lists invitations.
