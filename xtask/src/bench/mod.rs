@@ -11,9 +11,11 @@ use serde_json::Value;
 use crate::{setup, workspace};
 
 pub mod billing;
+mod budgets;
 pub mod dataplane;
 pub mod payments;
 pub mod radius;
+mod rows;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum What {
