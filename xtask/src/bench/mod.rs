@@ -11,9 +11,12 @@ use serde_json::Value;
 use crate::{setup, workspace};
 
 pub mod billing;
+mod budgets;
 pub mod dataplane;
+pub mod office;
 pub mod payments;
 pub mod radius;
+mod rows;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum What {
@@ -21,6 +24,8 @@ pub enum What {
     Dataplane,
     Billing,
     Payments,
+    Ingest,
+    Api,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -52,7 +57,8 @@ impl Options {
 }
 
 impl What {
-    const ALL: &[Self] = &[Self::Radius, Self::Dataplane, Self::Billing, Self::Payments];
+    const ALL: &[Self] =
+        &[Self::Radius, Self::Dataplane, Self::Ingest, Self::Api, Self::Billing, Self::Payments];
 
     const fn name(self) -> &'static str {
         match self {
@@ -60,6 +66,8 @@ impl What {
             Self::Dataplane => "dataplane",
             Self::Billing => "billing",
             Self::Payments => "payments",
+            Self::Ingest => "ingest",
+            Self::Api => "api",
         }
     }
 
@@ -69,6 +77,7 @@ impl What {
             Self::Dataplane => dataplane::run(options),
             Self::Billing => billing::run(options),
             Self::Payments => payments::run(options),
+            Self::Ingest | Self::Api => office::run(self.name(), options),
         }
     }
 }

@@ -1,55 +1,13 @@
-//! What was promised of the data plane, and what was measured (pure, but for printing).
+//! What was promised of the data plane. Pure.
 
-use serde_json::{Value, json};
-
-use super::rows::{Row, short};
-
-/// What a median, or of several cases the worst one, must come to.
-#[derive(Clone, Copy, Debug)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-    /// Either way from zero.
-    Within(f64),
-}
-
-impl Bound {
-    fn is_met(self, value: f64) -> bool {
-        match self {
-            Self::AtLeast(least) => value >= least,
-            Self::AtMost(most) => value <= most,
-            Self::Within(most) => value.abs() <= most,
-        }
-    }
-
-    fn text(self, unit: &str) -> String {
-        let (sign, bound) = match self {
-            Self::AtLeast(bound) => (">=", bound),
-            Self::AtMost(bound) => ("<=", bound),
-            Self::Within(bound) => ("within", bound),
-        };
-        format!("{sign} {bound} {unit}").trim_end().to_owned()
-    }
-}
-
-struct Budget {
-    figure: &'static str,
-    /// The case; all when it is empty, and with `~` those that have the rest in their name.
-    case: &'static str,
-    system: &'static str,
-    bound: Bound,
-}
-
-const fn budget(
-    figure: &'static str,
-    case: &'static str,
-    system: &'static str,
-    bound: Bound,
-) -> Budget {
-    Budget { figure, case, system, bound }
-}
-
-use Bound::{AtLeast, AtMost, Within};
+use crate::bench::{
+    budgets::{
+        self,
+        Bound::{AtLeast, AtMost, Within},
+        Budget, Line, budget,
+    },
+    rows::{Row, short},
+};
 
 const FORWARDED: &str = "64-byte packet, ratio";
 const TCP: &str = "one TCP flow, no limit, ratio";
@@ -116,35 +74,8 @@ const BURST: (&str, &str) =
     ("more than the rate after a pause", "more than the rate that is meant");
 
 /// One line for each budget that this run has measured.
-pub(super) fn judge(rows: &[Row]) -> Vec<Value> {
-    let mut lines = Vec::new();
-    for Budget { figure, case, system, bound } in BUDGETS {
-        let is_it = |row: &&Row| {
-            let is_case = match case.strip_prefix('~') {
-                Some(part) => row.case.contains(part),
-                None => case.is_empty() || row.case == *case,
-            };
-            row.figure == *figure && row.system == *system && is_case
-        };
-        let value = |row: &Row| {
-            if EVERY_ROUND.contains(figure) { row.most() } else { row.median() }
-        };
-        let worst = rows.iter().filter(is_it).max_by(|one, other| {
-            let (one, other) = (value(one), value(other));
-            match bound {
-                AtLeast(_) => other.total_cmp(&one),
-                AtMost(_) => one.total_cmp(&other),
-                Within(_) => one.abs().total_cmp(&other.abs()),
-            }
-        });
-        let Some(worst) = worst else { continue };
-        let unit = &worst.unit;
-        lines.push((
-            format!("{figure} {}: {system}, {}", bound.text(unit), worst.case),
-            format!("{} {unit}", short(value(worst))),
-            bound.is_met(value(worst)),
-        ));
-    }
+pub(super) fn judge(rows: &[Row]) -> Vec<Line> {
+    let mut lines = budgets::judge(rows, BUDGETS, EVERY_ROUND);
     let (burst, meant) = BURST;
     for meant in rows.iter().filter(|row| row.figure == meant) {
         let seen = rows.iter().find(|row| {
@@ -152,23 +83,11 @@ pub(super) fn judge(rows: &[Row]) -> Vec<Value> {
         });
         let Some(seen) = seen else { continue };
         let most = meant.median();
-        lines.push((
-            format!("{burst} <= {} ms: {}, {}", short(most), seen.system, seen.case),
-            format!("{} ms", short(seen.median())),
-            seen.median() <= most,
-        ));
-    }
-    if !lines.is_empty() {
-        println!("\nbudgets:");
-    }
-    for (what, measured, is_met) in &lines {
-        let verdict = if *is_met { "ok" } else { "MISSED" };
-        println!("{what:<94} {measured:>12}  {verdict}");
+        lines.push(Line {
+            budget: format!("{burst} <= {} ms: {}, {}", short(most), seen.system, seen.case),
+            measured: format!("{} ms", short(seen.median())),
+            is_met: seen.median() <= most,
+        });
     }
     lines
-        .iter()
-        .map(|(what, measured, is_met)| {
-            json!({ "budget": what, "measured": measured, "is_met": is_met })
-        })
-        .collect()
 }

@@ -5,17 +5,14 @@
 
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, ensure};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::Value;
 
-use self::rows::Row;
-use super::Options;
+use super::{Options, rows::Measured};
 use crate::workspace;
 
 mod budgets;
 mod guest;
-mod rows;
 
 pub fn run(options: &Options) -> Result<Value> {
     if options.vm {
@@ -29,21 +26,6 @@ pub fn run(options: &Options) -> Result<Value> {
     report(&said)
 }
 
-#[derive(Debug, Deserialize)]
-struct Measured {
-    machine: Value,
-    rows: Vec<Row>,
-}
-
 fn report(said: &str) -> Result<Value> {
-    let line =
-        said.lines().rfind(|line| line.starts_with('{')).context("the bench says nothing")?;
-    let Measured { machine, rows } =
-        serde_json::from_str(line).context("the bench measured something else")?;
-    ensure!(!rows.is_empty(), "no part of the bench has such a name");
-    println!("machine: {machine}");
-    rows::print(&rows);
-    let budgets = budgets::judge(&rows);
-    let rows: Vec<Value> = rows.iter().map(Row::to_json).collect();
-    Ok(json!({ "machine": machine, "rows": rows, "budgets": budgets }))
+    Ok(Measured::read(said)?.report(budgets::judge))
 }

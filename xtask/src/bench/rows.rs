@@ -1,7 +1,37 @@
-//! What was measured of a data plane, round for round.
+//! What a bench that runs as a program of its own has measured, round for round.
 
+use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::budgets::{self, Line};
+
+/// Its last line that is JSON.
+#[derive(Debug, Deserialize)]
+pub(super) struct Measured {
+    pub(super) machine: Value,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Measured {
+    pub(super) fn read(said: &str) -> Result<Self> {
+        let line =
+            said.lines().rfind(|line| line.starts_with('{')).context("the bench says nothing")?;
+        let measured: Self =
+            serde_json::from_str(line).context("the bench measured something else")?;
+        ensure!(!measured.rows.is_empty(), "no part of the bench has such a name");
+        Ok(measured)
+    }
+
+    /// As tables, with what was promised of it.
+    pub(super) fn report(&self, judge: fn(&[Row]) -> Vec<Line>) -> Value {
+        println!("machine: {}", self.machine);
+        print(&self.rows);
+        let budgets = budgets::print(&judge(&self.rows));
+        let rows: Vec<Value> = self.rows.iter().map(Row::to_json).collect();
+        json!({ "machine": self.machine, "rows": rows, "budgets": budgets })
+    }
+}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Row {
@@ -44,7 +74,7 @@ impl Row {
 }
 
 /// A table for each figure and case: the median, and the least and the most of all rounds.
-pub(super) fn print(rows: &[Row]) {
+fn print(rows: &[Row]) {
     let mut printed: Vec<(&str, &str)> = Vec::new();
     for first in rows {
         let key = (first.figure.as_str(), first.case.as_str());
