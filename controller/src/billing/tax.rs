@@ -1,7 +1,7 @@
 //! Excise duty on the price, VAT on both. Pure.
 //!
-//! The total of a price that includes taxes is exactly that price: VAT is what is left, and is at
-//! most one cent away from its rate.
+//! The total of a price that includes taxes is exactly that price: VAT is what is left. At rates
+//! such as Kenya's it is at most one cent away from its rate, at rates of 100 % at most three.
 
 use super::money::{Cents, TooMuch, round};
 
@@ -167,7 +167,13 @@ mod tests {
                 (-split.net.get(), -split.excise.get(), -split.vat.get()));
             let added = rates(excise, vat).upon(split.net).unwrap();
             prop_assert!((added.excise.get() - split.excise.get()).abs() <= 1);
-            prop_assert!((added.vat.get() - split.vat.get()).abs() <= 2);
+            // Net is half a cent away at most, and so is excise of it; VAT pays for both, grown by
+            // the rates, and its own rounding is half a cent more.
+            let (whole, e, v) = (WHOLE, i64::from(excise), i64::from(vat));
+            let most = ((whole + v) * (whole + e) + (whole + v) * whole + whole * whole)
+                / (2 * whole * whole);
+            prop_assert!((added.vat.get() - split.vat.get()).abs() <= most);
+            prop_assert!(excise > 2500 || vat > 1600 || most == 1);
         }
 
         #[test]
