@@ -21,7 +21,6 @@ pub struct Sample {
 /// The fields of TCP that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    pub flow: u32,
     pub seq: u32,
     pub ack: u32,
     /// Payload, and one for each of SYN and FIN: what an acknowledgement counts.
@@ -42,30 +41,36 @@ pub enum Step {
 }
 
 impl Sample {
-    /// A segment goes the way that this sample measures, at about `now`.
+    /// A segment of `flow` goes the way that this sample measures, at about `now`: which both are
+    /// asked for only where they decide.
     #[inline(always)]
-    pub const fn sent(self, segment: &Segment, now: u64) -> Step {
-        if self.at != 0 && now.saturating_sub(self.at) < LOST {
+    pub fn sent(
+        self,
+        segment: &Segment,
+        flow: impl FnOnce() -> u32,
+        now: impl FnOnce() -> u64,
+    ) -> Step {
+        if self.at != 0 && now().saturating_sub(self.at) < LOST {
             // What comes a second time may be acknowledged for the first: such a time is none (Karn).
-            let again = self.flow == segment.flow
-                && segment.length != 0
-                && segment.seq.wrapping_sub(self.ack).cast_signed() < 0;
+            let again = segment.length != 0
+                && segment.seq.wrapping_sub(self.ack).cast_signed() < 0
+                && self.flow == flow();
             return if again { Step::Forget } else { Step::Nothing };
         }
         if segment.length == 0 {
             return Step::Nothing;
         }
         let ack = segment.seq.wrapping_add(segment.length);
-        Step::Set { flow: segment.flow, ack }
+        Step::Set { flow: flow(), ack }
     }
 
-    /// A segment comes back: is it what is waited for?
+    /// A segment of `flow` comes back: is it what is waited for?
     #[inline(always)]
-    pub const fn is_answered(self, segment: &Segment) -> bool {
+    pub fn is_answered(self, segment: &Segment, flow: impl FnOnce() -> u32) -> bool {
         self.at != 0
             && segment.has_ack
-            && self.flow == segment.flow
             && segment.ack.wrapping_sub(self.ack).cast_signed() >= 0
+            && self.flow == flow()
     }
 }
 
@@ -138,12 +143,12 @@ mod tests {
     use super::*;
 
     fn segment(seq: u32, length: u32, ack: u32) -> Segment {
-        Segment { flow: 7, seq, ack, length, has_ack: true }
+        Segment { seq, ack, length, has_ack: true }
     }
 
     #[track_caller]
     fn measured(segment: &Segment) -> Sample {
-        match Sample::default().sent(segment, 1_000) {
+        match Sample::default().sent(segment, || 7, || 1_000) {
             Step::Set { flow, ack } => Sample { flow, ack, at: 1_000 },
             other @ (Step::Nothing | Step::Forget) => panic!("data is measured: {other:?}"),
         }
@@ -152,39 +157,41 @@ mod tests {
     #[test]
     fn an_acknowledgement_ends_the_measurement() {
         let sample = measured(&segment(100, 50, 1));
-        assert!(!sample.is_answered(&segment(1, 0, 149)));
-        assert!(sample.is_answered(&segment(1, 0, 150)));
-        assert!(sample.is_answered(&segment(1, 0, 9_000)));
-        assert!(!sample.is_answered(&Segment { flow: 8, ..segment(1, 0, 150) }));
-        assert!(!sample.is_answered(&Segment { has_ack: false, ..segment(1, 0, 150) }));
-        assert!(!Sample { at: 0, ..sample }.is_answered(&segment(1, 0, 150)));
+        assert!(!sample.is_answered(&segment(1, 0, 149), || 7));
+        assert!(sample.is_answered(&segment(1, 0, 150), || 7));
+        assert!(sample.is_answered(&segment(1, 0, 9_000), || 7));
+        assert!(!sample.is_answered(&segment(1, 0, 150), || 8));
+        assert!(!sample.is_answered(&Segment { has_ack: false, ..segment(1, 0, 150) }, || 7));
+        assert!(!Sample { at: 0, ..sample }.is_answered(&segment(1, 0, 150), || 7));
     }
 
     #[test]
     fn what_is_sent_again_measures_nothing() {
         let sample = Sample { flow: 7, ack: 150, at: 1_000 };
-        assert_eq!(sample.sent(&segment(100, 50, 1), 2_000), Step::Forget);
-        assert_eq!(sample.sent(&segment(150, 50, 1), 2_000), Step::Nothing);
+        let again = segment(100, 50, 1);
+        assert_eq!(sample.sent(&again, || 7, || 2_000), Step::Forget);
+        assert_eq!(sample.sent(&segment(150, 50, 1), || 7, || 2_000), Step::Nothing);
         // Others go on measuring.
-        let other = Segment { flow: 8, ..segment(100, 50, 1) };
-        assert_eq!(sample.sent(&other, 2_000), Step::Nothing);
+        assert_eq!(sample.sent(&again, || 8, || 2_000), Step::Nothing);
         // What was lost is given up.
-        assert!(matches!(sample.sent(&other, 1_000 + LOST), Step::Set { .. }));
+        let set = Step::Set { flow: 8, ack: 150 };
+        assert_eq!(sample.sent(&again, || 8, || 1_000 + LOST), set);
         // The clock of ticks is behind.
-        assert_eq!(sample.sent(&other, 0), Step::Nothing);
+        assert_eq!(sample.sent(&again, || 8, || 0), Step::Nothing);
     }
 
     #[test]
     fn an_acknowledgement_alone_starts_nothing() {
-        assert_eq!(Sample::default().sent(&segment(100, 0, 1), 1_000), Step::Nothing);
+        let alone = segment(100, 0, 1);
+        assert_eq!(Sample::default().sent(&alone, || 7, || 1_000), Step::Nothing);
     }
 
     #[test]
     fn numbers_go_round() {
         let sample = measured(&segment(u32::MAX - 9, 20, 1));
         assert_eq!(sample.ack, 10);
-        assert!(!sample.is_answered(&segment(1, 0, u32::MAX)));
-        assert!(sample.is_answered(&segment(1, 0, 10)));
+        assert!(!sample.is_answered(&segment(1, 0, u32::MAX), || 7));
+        assert!(sample.is_answered(&segment(1, 0, 10), || 7));
     }
 
     #[test]

@@ -116,17 +116,17 @@ impl SharedState {
 
     /// Measures round-trip times with a segment that was let through.
     #[inline(always)]
-    pub fn time(self, direction: Direction, segment: &Segment) {
+    pub fn time(self, direction: Direction, segment: &Segment, flow: impl Fn() -> u32) {
         let (own, other) = match direction {
             Direction::Down => (self.lane(Direction::Down), self.lane(Direction::Up)),
             Direction::Up => (self.lane(Direction::Up), self.lane(Direction::Down)),
         };
         let waiting = other.sample();
-        if waiting.is_answered(segment) {
+        if waiting.is_answered(segment, &flow) {
             other.set_sample(Sample::default());
             self.count_rtt(direction, time::exactly().saturating_sub(waiting.at));
         }
-        match own.sample().sent(segment, time::about()) {
+        match own.sample().sent(segment, flow, time::about) {
             Step::Nothing => {}
             Step::Set { flow, ack } => own.set_sample(Sample { flow, ack, at: time::exactly() }),
             Step::Forget => own.set_sample(Sample::default()),

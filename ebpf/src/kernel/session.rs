@@ -126,9 +126,9 @@ fn judge(
     }
     state.lane(direction).count_passed(size);
     if headers.protocol == TCP
-        && let Some(segment) = headers.segment(size.once, is_up)
+        && let Some(segment) = headers.segment(size.once)
     {
-        state.time(direction, &segment);
+        state.time(direction, &segment, || headers.flow(is_up));
     }
     Ok(())
 }

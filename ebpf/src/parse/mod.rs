@@ -261,14 +261,13 @@ impl Headers {
     /// Of TCP, what tells how long it takes; `octets` is the length of the packet, of a
     /// super-packet with all that it carries but one header.
     #[inline(always)]
-    pub const fn segment(&self, octets: u32, is_up: bool) -> Option<Segment> {
+    pub const fn segment(&self, octets: u32) -> Option<Segment> {
         if self.protocol != TCP || self.transport == 0 {
             return None;
         }
         let headers = self.transport - self.at + self.tcp_header;
         let payload = octets.saturating_sub(headers);
         Some(Segment {
-            flow: self.flow(is_up),
             seq: self.seq,
             ack: self.ack,
             length: payload + self.counted(),
