@@ -13,6 +13,7 @@ use crate::{setup, workspace};
 pub mod billing;
 mod budgets;
 pub mod dataplane;
+pub mod journal;
 pub mod office;
 pub mod payments;
 pub mod radius;
@@ -26,6 +27,7 @@ pub enum What {
     Payments,
     Ingest,
     Api,
+    Journal,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -57,8 +59,15 @@ impl Options {
 }
 
 impl What {
-    const ALL: &[Self] =
-        &[Self::Radius, Self::Dataplane, Self::Ingest, Self::Api, Self::Billing, Self::Payments];
+    const ALL: &[Self] = &[
+        Self::Radius,
+        Self::Dataplane,
+        Self::Journal,
+        Self::Ingest,
+        Self::Api,
+        Self::Billing,
+        Self::Payments,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -68,6 +77,7 @@ impl What {
             Self::Payments => "payments",
             Self::Ingest => "ingest",
             Self::Api => "api",
+            Self::Journal => "journal",
         }
     }
 
@@ -78,6 +88,7 @@ impl What {
             Self::Billing => billing::run(options),
             Self::Payments => payments::run(options),
             Self::Ingest | Self::Api => office::run(self.name(), options),
+            Self::Journal => journal::run(options),
         }
     }
 }
