@@ -68,7 +68,7 @@ pub(crate) fn measure_queues(sheet: &mut Sheet, pace: Pace) {
 
 /// `at_once`: where the machine has time for several.
 fn trials(sheet: &mut Sheet, mut stands: Vec<Long>, cases: &[Case], at_once: usize, pace: Pace) {
-    for _ in 0..pace.rounds(2) {
+    for _ in 0..pace.rounds(3) {
         for case in cases {
             for some in stands.chunks_mut(at_once) {
                 let trials: Vec<(System, u32, Trial)> = thread::scope(|scope| {
