@@ -112,6 +112,10 @@ impl Office {
         loop {
             let some = console.get(&format!("/api/subscribers?limit=200{after}")).await?;
             for item in some.get("items").and_then(Value::as_array).context("a page")? {
+                // Who has left redeems nothing.
+                if item.get("status").and_then(Value::as_str) != Some("active") {
+                    continue;
+                }
                 subscribers.push(Subscriber {
                     id: text(item, "/id")?,
                     account_no: text(item, "/account_no")?,
@@ -186,7 +190,7 @@ impl Office {
 
     async fn redeem(&self, sheet: &mut Sheet, pace: &Pace) -> anyhow::Result<()> {
         for _ in 0..pace.pick(1, 3) {
-            let count = pace.pick(500, 10_000);
+            let count = pace.pick(500, 4_000);
             let batch = json!({
                 "plan_version": self.plan_version, "qty": count, "length": 10, "presold": true,
             });
@@ -211,7 +215,7 @@ impl Office {
     async fn take(&self, sheet: &mut Sheet, pace: &Pace) -> anyhow::Result<()> {
         for _ in 0..pace.pick(1, 3) {
             let before = self.payments().await?;
-            let count = pace.pick(500, 10_000);
+            let count = pace.pick(500, 4_000);
             let request = |n: usize| {
                 let subscriber = &self.subscriber(n).id;
                 let body =
@@ -240,7 +244,7 @@ impl Office {
         let mut receipts = 0_u64;
         for _ in 0..pace.pick(1, 3) {
             let before = self.payments().await?;
-            let count = pace.pick(500, 10_000);
+            let count = pace.pick(500, 4_000);
             let request = |n: usize| {
                 let body = json!({
                     "TransactionType": "Pay Bill",
