@@ -304,7 +304,7 @@ const NOT_BALANCED: &[Cut] = &[
 const OFF_BY_ONE: &[Cut] = &[
     Sql("DROP TRIGGER ledger_entry_balanced ON ledger_entry"),
     Sql("DROP TRIGGER ledger_posting_balanced ON ledger_posting"),
-    Code("post_entry", "a.id, line.cents\n", "a.id, line.cents + 1\n"),
+    Code("post_entry", "line.account, line.cents\n", "line.account, line.cents + 1\n"),
 ];
 const LOADED_TWICE: &[Cut] = &[
     Sql("ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_once"),
