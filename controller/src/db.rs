@@ -62,7 +62,19 @@ impl StoreError {
     /// Would the same transaction probably succeed if it were run again?
     pub fn is_transient(&self) -> bool {
         // serialization_failure, deadlock_detected
-        self.is_state("40001") || self.is_state("40P01")
+        self.is_state("40001") || self.is_state("40P01") || self.is_late_undoing()
+    }
+
+    /// Another transaction changed the same row and was undone: for a moment Postgres knows that it
+    /// is undone and still counts it as running. It refuses this one then, as an internal error.
+    fn is_late_undoing(&self) -> bool {
+        match self {
+            Self::Query(sqlx::Error::Database(error)) => {
+                error.code().as_deref() == Some("XX000")
+                    && error.message().starts_with(TWO_UPDATERS)
+            }
+            Self::Query(_) | Self::Rows { .. } | Self::Corrupt { .. } => false,
+        }
     }
 
     /// Is the database not there, rather than unwilling?
@@ -348,3 +360,4 @@ const INBOX_CONNECTIONS: u32 = 4;
 const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 const READY_MAX: Duration = Duration::from_secs(1);
 const RETRIES: u32 = 5;
+const TWO_UPDATERS: &str = "new multixact has more than one updating member";
