@@ -219,7 +219,12 @@ async fn why_somebody_is_off_line_is_told_with_what_the_edge_has_seen() {
     assert_eq!(check("effects")["says"], effect);
     // By what a person on the telephone says, too; and never by somebody who is not there.
     let by_id = api.get(&format!("/api/network/diagnostics?subscriber={amina}")).await;
-    assert_eq!(by_id["checks"], why["checks"]);
+    // Only what the edge should have may have been computed in between.
+    let others = |why: &Value| -> Vec<Value> {
+        let checks = why["checks"].as_array().expect("checks").iter();
+        checks.filter(|check| check["name"] != "applied").cloned().collect()
+    };
+    assert_eq!(others(&by_id), others(&why));
     let (status, _) = api.call(Method::GET, "/api/network/diagnostics?search=nobody").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let (status, _) = api.call(Method::GET, "/api/network/diagnostics").await;
