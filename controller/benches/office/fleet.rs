@@ -57,6 +57,9 @@ impl Edge {
         options.set_clean_start(true);
         options.set_keep_alive(20);
         options.set_max_packet_size(Some(1 << 20));
+        let mut network = options.network_options();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let (client, events) = AsyncClient::builder(options).capacity(64).build();
         client.try_subscribe(topic::down_of(account.edge), QoS::AtLeastOnce)?;
         let mut edge = Self { account: account.clone(), epoch, client, events };

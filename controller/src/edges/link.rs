@@ -264,6 +264,10 @@ fn options(target: Target) -> Result<MqttOptions, LinkError> {
     options.set_connect_timeout(CONNECT_MAX);
     options.set_max_packet_size(Some(PACKET_MAX));
     options.set_receive_maximum(Some(RECEIVE_MAX));
+    // An acknowledgement is small, and an edge waits for it: Nagle's algorithm would hold it back.
+    let mut network = options.network_options();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
     Ok(options)
 }
 

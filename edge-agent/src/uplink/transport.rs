@@ -87,6 +87,10 @@ impl Broker {
             .set_connect_timeout(CONNECT_TIMEOUT)
             .set_clean_start(true)
             .set_max_packet_size(Some(PACKET_MAX));
+        // A batch of few records is small, and the next one waits for its acknowledgement.
+        let mut network = options.network_options();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         let state = Topic { edge, leaf: Leaf::State }.to_string();
         options.set_last_will(LastWill::new(state, will, QoS::AtLeastOnce, true, None));
         if self.tls {
