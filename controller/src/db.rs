@@ -135,7 +135,8 @@ impl Db {
     /// A transaction of somebody who sees their tenant; of a reseller's staff, only what is the
     /// reseller's.
     pub async fn staff(&self, actor: &Actor) -> Result<Tx, StoreError> {
-        Ok(self.app.begin_with(begin(actor.tenant, Scope::of(actor))).await?)
+        let Share { tenant, scope } = Share::of(actor);
+        Ok(self.app.begin_with(begin(tenant, scope)).await?)
     }
 
     /// A transaction about the edges of one tenant.
@@ -311,8 +312,21 @@ fn begin(tenant: TenantId, scope: Scope) -> AssertSqlSafe<String> {
     ))
 }
 
+/// What a transaction of staff sees. Who sees the same may share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    tenant: TenantId,
+    scope: Scope,
+}
+
+impl Share {
+    pub(crate) fn of(actor: &Actor) -> Self {
+        Self { tenant: actor.tenant, scope: Scope::of(actor) }
+    }
+}
+
 /// How much of a tenant a transaction sees.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Tenant,
     Reseller(ResellerId),

@@ -25,6 +25,7 @@ pub mod doubts;
 pub mod edges;
 mod errands;
 pub mod gateways;
+mod group;
 pub mod http;
 pub mod idempotency;
 pub mod import;

@@ -37,6 +37,14 @@ pub async fn record(tx: &mut Tx, actor: &Actor, entry: Entry) -> Result<(), Stor
     store::insert(tx, actor, &entry, clock::now()).await
 }
 
+/// As [`record`], of many changes, each by somebody and at some time.
+pub(crate) async fn record_all(
+    tx: &mut Tx,
+    changes: &[(&Actor, Entry, Timestamp)],
+) -> Result<(), StoreError> {
+    if changes.is_empty() { Ok(()) } else { store::insert_all(tx, changes).await }
+}
+
 /// Something whose changes are recorded.
 pub trait Audited {
     const KIND: &'static str;
@@ -55,14 +63,18 @@ pub async fn change<T: Audited + Sync>(
     before: Option<&T>,
     after: &T,
 ) -> Result<(), StoreError> {
-    let entry = Entry {
+    record(tx, actor, changed(action, before, after)).await
+}
+
+/// That something was as it was before and is as it is now.
+pub(crate) fn changed<T: Audited>(action: &'static str, before: Option<&T>, after: &T) -> Entry {
+    Entry {
         action,
         object_kind: T::KIND,
         object_id: after.id(),
         before: before.map(T::snapshot),
         after: Some(after.snapshot()),
-    };
-    record(tx, actor, entry).await
+    }
 }
 
 /// As [`record`], of something that is not there any more.

@@ -39,6 +39,43 @@ pub(super) async fn insert(
     Ok(())
 }
 
+pub(super) async fn insert_all(
+    tx: &mut Tx,
+    changes: &[(&Actor, Entry, Timestamp)],
+) -> Result<(), StoreError> {
+    let of_actors = |of: fn(&Actor) -> Uuid| changes.iter().map(|(actor, ..)| of(actor)).collect();
+    let (tenants, requests): (Vec<Uuid>, Vec<Uuid>) =
+        (of_actors(|actor| *actor.tenant.as_uuid()), of_actors(|actor| actor.request));
+    let ids: Vec<_> = changes.iter().map(|_| Uuid::now_v7()).collect();
+    let of_entries =
+        |of: fn(&Entry) -> String| changes.iter().map(|(_, entry, _)| of(entry)).collect();
+    let actions: Vec<String> = of_entries(|entry| entry.action.to_owned());
+    let kinds: Vec<String> = of_entries(|entry| entry.object_kind.to_owned());
+    let objects: Vec<String> = of_entries(|entry| entry.object_id.clone());
+    let before: Vec<_> = changes.iter().map(|(_, entry, _)| entry.before.clone()).collect();
+    let after: Vec<_> = changes.iter().map(|(_, entry, _)| entry.after.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO audit_log (tenant_id, id, at, actor, actor_ip, action, object_kind,
+           object_id, before, after, request_id)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::inet[],
+           $6::text[], $7::text[], $8::text[], $9::jsonb[], $10::jsonb[], $11::uuid[])",
+        &tenants,
+        &ids,
+        changes.iter().map(|(.., at)| at.to_sqlx()).collect::<Vec<_>>() as _,
+        &changes.iter().map(|(actor, ..)| actor.name()).collect::<Vec<_>>(),
+        changes.iter().map(|(actor, ..)| actor.ip.map(IpNetwork::from)).collect::<Vec<_>>() as _,
+        &actions,
+        &kinds,
+        &objects,
+        before as _,
+        after as _,
+        &requests,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn list(
     tx: &mut Tx,
     tenant: TenantId,

@@ -135,7 +135,7 @@ pub(crate) async fn settle(
     tx: &mut Tx,
     actor: &Actor,
     kind: DoubtKind,
-    about: &str,
+    about: &[&str],
     note: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {

@@ -39,17 +39,18 @@ pub(super) async fn settle(
     tx: &mut Tx,
     tenant: TenantId,
     kind: DoubtKind,
-    about: &str,
+    about: &[&str],
     note: &str,
     by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let about: Vec<_> = about.iter().map(|about| (*about).to_owned()).collect();
     sqlx::query!(
         "UPDATE payment_doubt SET state = 'closed', note = $4, closed_by = $5, closed_at = $6
-          WHERE tenant_id = $1 AND kind = $2 AND about = $3 AND state = 'open'",
+          WHERE tenant_id = $1 AND kind = $2 AND about = ANY ($3) AND state = 'open'",
         tenant.as_uuid(),
         kind.as_str(),
-        about,
+        &about,
         note,
         by,
         now.to_sqlx() as _,

@@ -5,8 +5,8 @@
 
 mod store;
 
-use jiff::SignedDuration;
-use shared::secret::Secret;
+use jiff::{SignedDuration, Timestamp};
+use shared::{id::TenantId, secret::Secret};
 use uuid::Uuid;
 
 use crate::{
@@ -88,6 +88,58 @@ pub async fn before(
         Claim::New => Ok(None),
         Claim::Before { object, once: _ } => Ok(Some(object)),
     }
+}
+
+/// One of many requests, and what it makes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) actor: &'a Actor,
+    /// None: it is new.
+    pub(crate) key: Option<&'a Key>,
+    pub(crate) object: Uuid,
+}
+
+/// As [`before`], of many of one tenant at once, in their order. Of two with the same key the first
+/// makes it.
+pub(crate) async fn before_all(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: &[Asked<'_>],
+    now: Timestamp,
+) -> Result<Vec<Result<Option<Uuid>, ClaimError>>, StoreError> {
+    let keyed = keyed(asked);
+    if keyed.is_empty() {
+        return Ok(asked.iter().map(|_| Ok(None)).collect());
+    }
+    store::forget_all(tx, tenant, &keyed, now - LIFE).await?;
+    store::insert_all(tx, tenant, &keyed, now).await?;
+    let mut found = store::find_all(tx, tenant, &keyed).await?.into_iter();
+    let answer = |one: &Asked<'_>| {
+        let Some(key) = one.key else { return Ok(None) };
+        let there = found.next().expect("there is a row of each key");
+        if there.object_id == one.object {
+            Ok(None)
+        } else if there.request_hash == key.request_hash {
+            Ok(Some(there.object_id))
+        } else {
+            Err(ClaimError::OtherRequest)
+        }
+    };
+    Ok(asked.iter().map(answer).collect())
+}
+
+/// Frees the keys of those that made nothing.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: &[Asked<'_>],
+) -> Result<(), StoreError> {
+    let keyed = keyed(asked);
+    if keyed.is_empty() { Ok(()) } else { store::release(tx, tenant, &keyed).await }
+}
+
+fn keyed<'a>(asked: &[Asked<'a>]) -> Vec<(&'a Actor, &'a Key, Uuid)> {
+    asked.iter().filter_map(|one| Some((one.actor, one.key?, one.object))).collect()
 }
 
 /// So long a request may be repeated.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
+use shared::id::TenantId;
 use uuid::Uuid;
 
 use super::Key;
@@ -76,4 +77,108 @@ pub(super) async fn find(tx: &mut Tx, actor: &Actor, key: &Key) -> Result<Before
     .fetch_one(&mut **tx)
     .await?;
     Ok(before)
+}
+
+/// Whose it is, what for, and what it makes.
+type Keyed<'a> = (&'a Actor, &'a Key, Uuid);
+
+/// Those that are older are free again.
+pub(super) async fn forget_all(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &[Keyed<'_>],
+    before: Timestamp,
+) -> Result<(), StoreError> {
+    let (actors, keys) = names(keyed);
+    sqlx::query!(
+        "DELETE FROM idempotency_key k
+          USING unnest($2::text[], $3::text[]) AS a (actor, key)
+          WHERE k.tenant_id = $1 AND k.actor = a.actor AND k.key = a.key AND k.created_at < $4",
+        tenant.as_uuid(),
+        &actors,
+        &keys,
+        before.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Those that are not taken. Waits for transactions that are about to take one.
+pub(super) async fn insert_all(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &[Keyed<'_>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (actors, keys) = names(keyed);
+    let hashes: Vec<_> = keyed.iter().map(|(_, key, _)| key.request_hash.to_vec()).collect();
+    let objects: Vec<_> = keyed.iter().map(|(_, _, object)| *object).collect();
+    sqlx::query!(
+        "INSERT INTO idempotency_key (tenant_id, actor, key, request_hash, object_id, created_at)
+         SELECT $1, a.actor, a.key, a.hash, a.object, $6
+           FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])
+                  WITH ORDINALITY AS a (actor, key, hash, object, n)
+          ORDER BY a.actor, a.key, a.n
+         ON CONFLICT (tenant_id, actor, key) DO NOTHING",
+        tenant.as_uuid(),
+        &actors,
+        &keys,
+        &hashes,
+        &objects,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// What is there of each, in their order.
+pub(super) async fn find_all(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &[Keyed<'_>],
+) -> Result<Vec<Before>, StoreError> {
+    let (actors, keys) = names(keyed);
+    let found = sqlx::query_as!(
+        Before,
+        "SELECT k.request_hash, k.object_id, k.once_sealed
+           FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (actor, key, n)
+           JOIN idempotency_key k
+             ON k.tenant_id = $1 AND k.actor = a.actor AND k.key = a.key
+          ORDER BY a.n",
+        tenant.as_uuid(),
+        &actors,
+        &keys,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let (want, rows) = (keyed.len() as u64, found.len() as u64);
+    if want == rows { Ok(found) } else { Err(StoreError::Rows { want, rows }) }
+}
+
+/// Those that were taken for these objects.
+pub(super) async fn release(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &[Keyed<'_>],
+) -> Result<(), StoreError> {
+    let (actors, keys) = names(keyed);
+    let objects: Vec<_> = keyed.iter().map(|(_, _, object)| *object).collect();
+    sqlx::query!(
+        "DELETE FROM idempotency_key k
+          USING unnest($2::text[], $3::text[], $4::uuid[]) AS a (actor, key, object)
+          WHERE k.tenant_id = $1 AND k.actor = a.actor AND k.key = a.key AND k.object_id = a.object",
+        tenant.as_uuid(),
+        &actors,
+        &keys,
+        &objects,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn names(keyed: &[Keyed<'_>]) -> (Vec<String>, Vec<String>) {
+    keyed.iter().map(|(actor, key, _)| (actor.name(), key.key.clone())).unzip()
 }

@@ -9,28 +9,48 @@ use crate::{
     clock, db,
     db::{StoreError, Tx},
     doubts::{self, DoubtKind, NewDoubt},
-    gateways::{Channel, Fact, Letter},
-    intents::heard::{self, At},
+    gateways::{Channel, Collected, Fact, Letter},
+    intents::{
+        self,
+        heard::{self, At},
+    },
     merchants::{self, Opened},
     token,
 };
 
 impl Inbox {
-    /// What was done about it, in a word.
-    pub(super) async fn apply(
-        &self,
-        tx: &mut Tx,
-        event: &Event,
-    ) -> Result<&'static str, ApplyError> {
-        let route = event.route.ok_or(ApplyError::NoTenant)?;
+    /// All of them came to one account.
+    pub(super) async fn apply_all(&self, tx: &mut Tx, events: &[Event]) -> Result<(), ApplyError> {
+        let Some(first) = events.first() else { return Ok(()) };
+        let route = first.route.ok_or(ApplyError::NoTenant)?;
         let opened =
             self.merchants.open_version(route.tenant, route.merchant, route.version).await?;
         db::enter(tx, route.tenant).await?;
-        let actor = Actor::program(route.tenant, crate::intents::PROGRAM);
-        if !self.is_marked(event, &opened) {
+        let actor = Actor::program(route.tenant, intents::PROGRAM);
+        let at = self.intents.at(&actor, &opened);
+        let mut confirmed = Vec::new();
+        for event in events {
+            confirmed.extend(self.apply(tx, &at, event, &opened).await?);
+        }
+        if !confirmed.is_empty() {
+            intents::confirmed::confirmed(tx, &at, &confirmed).await?;
+        }
+        Ok(())
+    }
+
+    /// What of it is confirmed and is about no intent that it names is left to do.
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        at: &At<'_>,
+        event: &Event,
+        opened: &Opened,
+    ) -> Result<Vec<Collected>, ApplyError> {
+        let mut left = Vec::new();
+        if !self.is_marked(event, opened) {
             let said = "the mark in its address is wrong";
-            doubt(tx, event, &opened, DoubtKind::Forged, said).await?;
-            return Ok("forged");
+            doubt(tx, event, opened, DoubtKind::Forged, said).await?;
+            return Ok(left);
         }
         let letter = Letter {
             channel: event.channel,
@@ -38,25 +58,25 @@ impl Inbox {
             headers: &event.headers,
             received_at: event.received_at,
         };
-        let facts = opened.gateway.read(&letter)?;
-        let at = self.intents.at(&actor, &opened);
-        for fact in facts {
-            let sender = sender(event, &opened);
-            match (&fact, sender) {
+        for fact in opened.gateway.read(&letter)? {
+            match (fact, sender(event, opened)) {
                 (Fact::Collected(_), Sender::Elsewhere) => {
                     // The provider's own list says whether it is true.
                     let said = "it came from an address that is not the provider's";
-                    doubt(tx, event, &opened, DoubtKind::Foreign, said).await?;
-                    heard::hurry(tx, &at).await?;
-                    return Ok("foreign");
+                    doubt(tx, event, opened, DoubtKind::Foreign, said).await?;
+                    heard::hurry(tx, at).await?;
+                    return Ok(left);
                 }
                 (Fact::Collected(paid), Sender::Anybody) => {
-                    heard::unconfirmed(tx, &at, paid).await?;
+                    heard::unconfirmed(tx, at, &paid).await?;
                 }
-                (_, _) => self.believe(tx, &at, event, &fact).await?,
+                (Fact::Collected(paid), Sender::Provider) if event.channel == Channel::C2b => {
+                    left.push(paid);
+                }
+                (fact, _) => self.believe(tx, at, event, &fact).await?,
             }
         }
-        Ok("applied")
+        Ok(left)
     }
 
     async fn believe(

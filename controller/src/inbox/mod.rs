@@ -1,10 +1,12 @@
 //! The inbox: what providers call back is stored as it came and answered at once; later it is
 //! applied, once.
 //!
-//! An event and its effect are one transaction. What cannot be applied is set aside, with a doubt
-//! that says why, and holds up nothing. Start at [`Inbox::store`] and [`Inbox::start`].
+//! An event and its effect are one transaction, which confirmations of one account share. What
+//! cannot be applied is set aside, with a doubt that says why, and holds up nothing. Start at
+//! [`Inbox::store`] and [`Inbox::start`].
 
 mod apply;
+mod door;
 pub mod http;
 mod store;
 
@@ -24,11 +26,13 @@ use shared::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use self::door::Door;
 use crate::{
     clock,
     db::{AsStoreError, Db, StoreError},
     doubts::{self, DoubtKind, NewDoubt},
     gateways::{Channel, Unreadable},
+    group::Group,
     intents::Intents,
     merchants::{MerchantError, Merchants},
     payments::PaymentError,
@@ -49,6 +53,16 @@ pub struct NewEvent {
     pub raw: Vec<u8>,
     pub headers: BTreeMap<String, String>,
     pub source: IpAddr,
+}
+
+/// One to store.
+#[derive(Clone, Debug)]
+struct Arrival {
+    new: NewEvent,
+    merchant: Uuid,
+    subject: Option<Uuid>,
+    proof: Option<[u8; 32]>,
+    now: Timestamp,
 }
 
 /// As it was stored.
@@ -121,6 +135,7 @@ pub struct Inbox {
     intents: Intents,
     payouts: Payouts,
     refunds: Refunds,
+    door: Group<Door>,
     /// Something has come in.
     bell: Arc<Notify>,
 }
@@ -134,7 +149,8 @@ impl Inbox {
         payouts: Payouts,
         refunds: Refunds,
     ) -> Self {
-        Self { db, seal, merchants, intents, payouts, refunds, bell: Arc::default() }
+        let door = Group::new(Door(db.callback.clone()));
+        Self { db, seal, merchants, intents, payouts, refunds, door, bell: Arc::default() }
     }
 
     /// Stores what came; false: nobody has this address.
@@ -147,9 +163,9 @@ impl Inbox {
         if new.subject.is_some() && subject.is_none() {
             return Ok(false);
         }
-        store::insert(&self.db.callback, Uuid::now_v7(), merchant, &new, subject, clock::now())
-            .await?;
+        let (subject, proof) = subject.unzip();
         let channel = new.channel.as_str();
+        self.door.ask(Arrival { new, merchant, subject, proof, now: clock::now() }).await?;
         metrics::counter!("kennet_callbacks_total", "channel" => channel).increment(1);
         self.bell.notify_one();
         Ok(true)
@@ -178,26 +194,42 @@ impl Inbox {
         }
     }
 
-    /// Applies one event; false: there was none.
+    /// Applies some events; false: there was none.
     pub(crate) async fn next(&self) -> Result<bool, StoreError> {
+        let (found, done) = self.some(TOGETHER_MAX).await?;
+        if !done {
+            // One of them does not go with the others.
+            for _ in 0..found {
+                self.some(1).await?;
+            }
+        }
+        Ok(found > 0)
+    }
+
+    /// How many there were, and whether something has become of them: one that cannot be applied is
+    /// put back or set aside, of many none is touched.
+    async fn some(&self, limit: i64) -> Result<(usize, bool), StoreError> {
         let started = Instant::now();
         let mut tx = self.db.inbox_tx().await?;
-        let now = clock::now();
-        let Some(event) = store::take(&mut tx, now).await? else { return Ok(false) };
-        match self.apply(&mut tx, &event).await {
-            Ok(said) => {
+        let events = store::take(&mut tx, limit, clock::now()).await?;
+        let Some(first) = events.first() else { return Ok((0, true)) };
+        match self.apply_all(&mut tx, &events).await {
+            Ok(()) => {
                 tx.commit().await?;
                 // Who is told of it is told after the commit.
                 self.intents.ring();
                 metrics::histogram!("kennet_callback_apply_seconds").record(started.elapsed());
-                tracing::debug!(event.id = %event.id, said, "applied");
+                tracing::debug!(event.id = %first.id, events = events.len(), "applied");
+                Ok((events.len(), true))
             }
             Err(error) => {
                 tx.rollback().await?;
-                self.put_back(&event, &error).await?;
+                if events.len() == 1 {
+                    self.put_back(first, &error).await?;
+                }
+                Ok((events.len(), events.len() == 1))
             }
         }
-        Ok(true)
     }
 
     /// For another time, or for people.
@@ -246,6 +278,8 @@ fn read_subject(text: &str) -> Option<(Uuid, [u8; 32])> {
 
 const SUBJECT_DIGITS: usize = 32;
 const READERS: usize = 3;
+/// More confirmations gain little, and hold what they have locked for longer.
+const TOGETHER_MAX: i64 = 32;
 const IDLE: Duration = Duration::from_millis(500);
 /// Some hours of a database that is not well.
 const ATTEMPTS_MAX: i32 = 14;

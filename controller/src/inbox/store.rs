@@ -9,8 +9,11 @@ use shared::id::{MerchantId, TenantId};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Event, NewEvent, Route};
-use crate::db::{Cell, StoreError, Tx, one};
+use super::{Arrival, Event, Route};
+use crate::{
+    db::{Cell, StoreError, Tx, one},
+    gateways::Channel,
+};
 
 pub(super) async fn merchant_of(
     pool: &PgPool,
@@ -25,42 +28,52 @@ pub(super) async fn merchant_of(
     Ok(row.map(|row| row.id))
 }
 
-pub(super) async fn insert(
-    pool: &PgPool,
-    id: Uuid,
-    merchant: Uuid,
-    new: &NewEvent,
-    subject: Option<(Uuid, [u8; 32])>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (subject, proof) = subject.unzip();
+pub(super) async fn insert(pool: &PgPool, some: &[Arrival]) -> Result<(), StoreError> {
+    let ids = some.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>();
+    let (subjects, proofs): (Vec<_>, Vec<_>) =
+        some.iter().map(|one| (one.subject, one.proof.map(|proof| proof.to_vec()))).unzip();
     sqlx::query!(
         "INSERT INTO inbox_event (id, merchant_id, channel, raw, headers, source_ip, subject,
            proof, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        id,
-        merchant,
-        new.channel.as_str(),
-        new.raw,
-        Json(&new.headers) as _,
-        IpNetwork::from(new.source),
-        subject,
-        proof.as_ref().map(<[u8; 32]>::as_slice),
-        now.to_sqlx() as _,
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::jsonb[],
+           $6::inet[], $7::uuid[], $8::bytea[], $9::timestamptz[])",
+        &ids,
+        &some.iter().map(|one| one.merchant).collect::<Vec<_>>(),
+        &some.iter().map(|one| one.new.channel.as_str().to_owned()).collect::<Vec<_>>(),
+        &some.iter().map(|one| one.new.raw.clone()).collect::<Vec<_>>(),
+        some.iter().map(|one| Json(&one.new.headers)).collect::<Vec<_>>() as _,
+        some.iter().map(|one| IpNetwork::from(one.new.source)).collect::<Vec<_>>() as _,
+        subjects as _,
+        proofs as _,
+        some.iter().map(|one| one.now.to_sqlx()).collect::<Vec<_>>() as _,
     )
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// The next one, as applied, if the transaction commits. Others pass by it.
-pub(super) async fn take(tx: &mut Tx, now: Timestamp) -> Result<Option<Event>, StoreError> {
-    let row = sqlx::query!(
-        r#"WITH next AS (
-             SELECT id FROM inbox_event
+/// The next ones, as applied, if the transaction commits; others pass by them. They have come to
+/// one account: the first, and if it is a confirmation, more of these.
+pub(super) async fn take(
+    tx: &mut Tx,
+    limit: i64,
+    now: Timestamp,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = sqlx::query!(
+        r#"WITH first AS MATERIALIZED (
+             SELECT id, merchant_id, channel FROM inbox_event
               WHERE state = 'new' AND next_at <= $1
               ORDER BY next_at, id
               LIMIT 1
+                FOR UPDATE SKIP LOCKED),
+           next AS MATERIALIZED (
+             SELECT e.id FROM inbox_event e
+              WHERE e.state = 'new' AND e.next_at <= $1
+                AND e.merchant_id = (SELECT merchant_id FROM first)
+                AND (e.id = (SELECT id FROM first)
+                  OR (e.channel = $3 AND (SELECT channel FROM first) = $3))
+              ORDER BY e.next_at, e.id
+              LIMIT $2
                 FOR UPDATE SKIP LOCKED)
            UPDATE inbox_event e SET state = 'applied', done_at = $1
              FROM next LEFT JOIN (inbox_event same JOIN merchant m ON m.id = same.merchant_id)
@@ -71,31 +84,35 @@ pub(super) async fn take(tx: &mut Tx, now: Timestamp) -> Result<Option<Event>, S
                      e.attempts, e.received_at AS "received_at: jiff_sqlx::Timestamp",
                      m.tenant_id AS "tenant_id?", m.id AS "merchant_id?", m.version AS "version?""#,
         now.to_sqlx() as _,
+        limit,
+        Channel::C2b.as_str(),
     )
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let at = Cell { table: "inbox_event", row: row.id };
-    let route = match (row.tenant_id, row.merchant_id, row.version) {
-        (Some(tenant), Some(merchant), Some(version)) => Some(Route {
-            tenant: TenantId::from_uuid(tenant),
-            merchant: MerchantId::from_uuid(merchant),
-            version,
-        }),
-        (Some(_) | None, _, _) => None,
-    };
-    Ok(Some(Event {
-        id: row.id,
-        route,
-        channel: at.parse("channel", &row.channel)?,
-        subject: row.subject,
-        proof: row.proof,
-        raw: row.raw,
-        headers: row.headers.0,
-        source: row.source_ip.map(|network| IpAddr::to_canonical(&network.ip())),
-        attempts: row.attempts,
-        received_at: row.received_at.to_jiff(),
-    }))
+    let events = rows.into_iter().map(|row| {
+        let at = Cell { table: "inbox_event", row: row.id };
+        let route = match (row.tenant_id, row.merchant_id, row.version) {
+            (Some(tenant), Some(merchant), Some(version)) => Some(Route {
+                tenant: TenantId::from_uuid(tenant),
+                merchant: MerchantId::from_uuid(merchant),
+                version,
+            }),
+            (Some(_) | None, _, _) => None,
+        };
+        Ok(Event {
+            id: row.id,
+            route,
+            channel: at.parse("channel", &row.channel)?,
+            subject: row.subject,
+            proof: row.proof,
+            raw: row.raw,
+            headers: row.headers.0,
+            source: row.source_ip.map(|network| IpAddr::to_canonical(&network.ip())),
+            attempts: row.attempts,
+            received_at: row.received_at.to_jiff(),
+        })
+    });
+    events.collect()
 }
 
 pub(super) async fn put_back(

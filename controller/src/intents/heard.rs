@@ -61,7 +61,8 @@ pub(crate) async fn collected(
     let subscriber: Option<SubscriberId> = match (&intent, &typed) {
         (Some(intent), _) => Some(intent.subscriber),
         (None, Typed::Account(account)) => {
-            subscribers::by_account(tx, at.tenant(), account).await?
+            let found = subscribers::by_accounts(tx, at.tenant(), &[account]).await?;
+            found.first().map(|(_, subscriber)| *subscriber)
         }
         (None, Typed::Reference(_) | Typed::Nothing) => None,
     };
@@ -80,8 +81,8 @@ pub(crate) async fn collected(
     };
     let received = payments::receive(tx, at.actor, &incoming, at.now).await?;
     if received.fresh {
-        let (kind, about) = (DoubtKind::Unconfirmed, paid.receipt.as_str());
-        doubts::settle(tx, at.actor, kind, about, "the provider has it", at.now).await?;
+        let (kind, about) = (DoubtKind::Unconfirmed, [paid.receipt.as_str()]);
+        doubts::settle(tx, at.actor, kind, &about, CONFIRMED, at.now).await?;
     }
     if let Some(intent) = open {
         store::settle(tx, at.tenant(), intent.id, IntentState::Succeeded, Some("0"), None).await?;
@@ -354,5 +355,7 @@ async fn note_checkout(
     }
 }
 
+/// What closes a doubt about money that only somebody had said came in.
+pub(super) const CONFIRMED: &str = "the provider has it";
 /// Seconds until the list has what has just been paid.
 const HURRY: i64 = 10;

@@ -4,6 +4,7 @@
 //! answer is not a failure, and what is asked twice may be paid twice. What an unsigned callback
 //! says is a claim: it is no money until the provider itself says so ([`heard`], [`watch`]).
 
+pub(crate) mod confirmed;
 pub(crate) mod heard;
 pub mod http;
 mod reference;

@@ -232,6 +232,44 @@ pub(super) async fn checked(
     one(done.rows_affected())
 }
 
+/// What of money that came in may lead to an intent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trace<'a> {
+    pub(super) checkout: Option<&'a str>,
+    pub(super) receipt: &'a Receipt,
+    pub(super) reference: Option<&'a str>,
+}
+
+/// Which of them lead to an intent, in their order.
+pub(super) async fn asked(
+    tx: &mut Tx,
+    tenant: TenantId,
+    provider: Provider,
+    traces: &[Trace<'_>],
+) -> Result<Vec<bool>, StoreError> {
+    let optional = |of: fn(&Trace<'_>) -> Option<String>| traces.iter().map(of).collect::<Vec<_>>();
+    let rows = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM payment_intent
+                           WHERE tenant_id = $1 AND provider = $2 AND checkout_id = a.checkout)
+               OR EXISTS (SELECT FROM payment_intent
+                           WHERE tenant_id = $1 AND provider = $2 AND claimed_receipt = a.receipt)
+               OR EXISTS (SELECT FROM payment_intent
+                           WHERE tenant_id = $1 AND provider = $2 AND reference = a.reference)
+                  AS "asked!"
+             FROM unnest($3::text[], $4::text[], $5::text[])
+                    WITH ORDINALITY AS a (checkout, receipt, reference, n)
+            ORDER BY a.n"#,
+        tenant.as_uuid(),
+        provider.as_str(),
+        optional(|trace| trace.checkout.map(str::to_owned)) as _,
+        &traces.iter().map(|trace| trace.receipt.to_string()).collect::<Vec<_>>(),
+        optional(|trace| trace.reference.map(str::to_owned)) as _,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.iter().map(|row| row.asked).collect())
+}
+
 /// Which intent has this name at the provider, this claim, or this reference?
 pub(super) async fn locate(
     tx: &mut Tx,

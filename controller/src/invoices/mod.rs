@@ -335,18 +335,19 @@ pub(crate) use self::store::bulk::{Bill, BillLine, issue_all};
 #[derive(Clone, Copy, Debug)]
 pub struct Open {
     pub id: InvoiceId,
+    pub subscriber: SubscriberId,
     pub open: Cents,
 }
 
-/// What of the subscriber is to be paid, what is due first before the rest; or one invoice.
+/// What of these subscribers is to be paid, what is due first before the rest; or one invoice.
 /// Nobody else pays or changes them until the transaction ends.
 pub(crate) async fn lock_open(
     tx: &mut Tx,
     tenant: TenantId,
-    subscriber: SubscriberId,
+    subscribers: &[SubscriberId],
     one: Option<InvoiceId>,
 ) -> Result<Vec<Open>, StoreError> {
-    store::lock_open(tx, tenant, subscriber, one).await
+    store::lock_open(tx, tenant, subscribers, one).await
 }
 
 async fn find(tx: &mut Tx, tenant: TenantId, id: InvoiceId) -> Result<Invoice, InvoiceError> {

@@ -3,6 +3,8 @@
 //! It goes into the payer's wallet, and from there to invoices. Money of nobody known waits in
 //! suspense until somebody says whose it is.
 
+mod allocation;
+mod desk;
 pub mod http;
 mod receive;
 mod store;
@@ -12,14 +14,19 @@ use serde_json::{Value, json};
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-pub(crate) use self::receive::{Incoming, Received, amounts, known, of_day, receive};
+pub(crate) use self::receive::{Incoming, Received, amounts, known, of_day, receive, receive_all};
+use self::{
+    allocation::{Funds, allocate},
+    desk::{Desk, Entered},
+};
 use crate::{
     actor::Actor,
     audit::{self, Audited},
     billing::{Cents, TooMuch},
     clock,
     db::{self, AsStoreError, Db, StoreError, Tx},
-    idempotency::{self, ClaimError, Key, Made},
+    group::Group,
+    idempotency::{ClaimError, Key, Made},
     invoices,
     ledger::{self, Account, Entry, Event},
     words::{Receipt, Shortcode, choices},
@@ -172,11 +179,13 @@ impl AsStoreError for PaymentError {
 #[derive(Clone, Debug)]
 pub struct Payments {
     db: Db,
+    desk: Group<Desk>,
 }
 
 impl Payments {
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    pub fn new(db: Db) -> Self {
+        let desk = Group::new(Desk(db.clone()));
+        Self { db, desk }
     }
 
     pub async fn list(
@@ -201,66 +210,8 @@ impl Payments {
         key: Option<&Key>,
         new: NewPayment,
     ) -> Result<Made<Payment>, PaymentError> {
-        db::retry(|| self.record_once(actor, key, &new)).await
-    }
-
-    async fn record_once(
-        &self,
-        actor: &Actor,
-        key: Option<&Key>,
-        new: &NewPayment,
-    ) -> Result<Made<Payment>, PaymentError> {
-        let mut tx = self.db.staff(actor).await?;
-        let id = PaymentId::from_uuid(Uuid::now_v7());
-        if let Some(object) = idempotency::before(&mut tx, actor, key, *id.as_uuid()).await? {
-            let value = find(&mut tx, actor.tenant, PaymentId::from_uuid(object)).await?;
-            return Ok(Made { value, replayed: true });
-        }
-        let receipt = match (&new.receipt, new.provider) {
-            // Otherwise the series would come to a receipt that is taken, and never past it.
-            (Some(receipt), Provider::Cash) if receipt.as_str().starts_with(OWN_RECEIPTS) => {
-                return Err(PaymentError::ReceiptReserved);
-            }
-            (Some(receipt), _) => receipt.clone(),
-            (None, Provider::Cash) => store::next_receipt(&mut tx, actor.tenant).await?,
-            (
-                None,
-                Provider::Bank
-                | Provider::Mpesa
-                | Provider::Airtel
-                | Provider::Paystack
-                | Provider::Stripe,
-            ) => return Err(PaymentError::ReceiptNeeded),
-        };
-        let now = clock::now();
-        let incoming = Incoming {
-            provider: new.provider,
-            receipt: &receipt,
-            shortcode: &new.shortcode,
-            subscriber: new.subscriber,
-            intent: None,
-            amount: new.amount,
-            paid_at: new.paid_at,
-            reference: None,
-            payer: None,
-        };
-        let (made, fresh) = store::apply(&mut tx, id, &incoming, now).await?;
-        if !fresh {
-            // Not committed: the key is free for a request that has an effect.
-            let value = find(&mut tx, actor.tenant, made).await?;
-            if value.subscriber != new.subscriber {
-                return Err(PaymentError::ReceiptTaken);
-            }
-            return Ok(Made { value, replayed: true });
-        }
-        if let (true, Some(subscriber)) = (new.allocate, new.subscriber) {
-            let open = invoices::lock_open(&mut tx, actor.tenant, subscriber, None).await?;
-            allocate(&mut tx, actor.tenant, id, subscriber, new.amount, &open, now).await?;
-        }
-        let value = find(&mut tx, actor.tenant, id).await?;
-        audit::change(&mut tx, actor, "payment.record", None, &value).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Made { value, replayed: false })
+        let (actor, key) = (actor.clone(), key.cloned());
+        self.desk.ask(Entered { actor, key, new, now: clock::now() }).await
     }
 
     /// Says whose money it is: from suspense into a wallet.
@@ -301,7 +252,8 @@ impl Payments {
         let mut tx = self.db.staff(actor).await?;
         let before = lock(&mut tx, actor.tenant, id).await?;
         let subscriber = before.subscriber.ok_or(PaymentError::NotMatched)?;
-        let open = invoices::lock_open(&mut tx, actor.tenant, subscriber, invoice).await?;
+        let owner = [subscriber];
+        let open = invoices::lock_open(&mut tx, actor.tenant, &owner, invoice).await?;
         if open.is_empty() {
             return Err(PaymentError::NothingToPay);
         }
@@ -311,7 +263,8 @@ impl Payments {
         if left <= Cents::ZERO {
             return Err(PaymentError::NothingLeft);
         }
-        allocate(&mut tx, actor.tenant, id, subscriber, left, &open, clock::now()).await?;
+        let funds = [Funds { payment: id, subscriber, left }];
+        allocate(&mut tx, actor.tenant, &funds, &open, clock::now()).await?;
         let after = find(&mut tx, actor.tenant, id).await?;
         audit::change(&mut tx, actor, "payment.allocate", Some(&before), &after).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -320,7 +273,7 @@ impl Payments {
 }
 
 async fn find(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result<Payment, PaymentError> {
-    store::find(tx, tenant, id).await?.ok_or(PaymentError::Unknown)
+    store::find_all(tx, tenant, &[id]).await?.pop().ok_or(PaymentError::Unknown)
 }
 
 /// Nobody else spends it until the transaction ends.
@@ -358,37 +311,6 @@ async fn match_to(
         lines: vec![(Account::Unmatched, payment.amount), (Account::Wallet(subscriber), owed)],
     };
     ledger::post(tx, &entry).await?;
-    Ok(())
-}
-
-/// In this order, as far as the money goes.
-async fn allocate(
-    tx: &mut Tx,
-    tenant: TenantId,
-    payment: PaymentId,
-    subscriber: SubscriberId,
-    mut left: Cents,
-    open: &[invoices::Open],
-    now: Timestamp,
-) -> Result<(), PaymentError> {
-    for invoice in open {
-        let cents = invoice.open.min(left);
-        if cents <= Cents::ZERO {
-            return Ok(());
-        }
-        let id = Uuid::now_v7();
-        store::insert_allocation(tx, tenant, id, payment, invoice.id, cents, now).await?;
-        let entry = Entry {
-            event: Event::PaymentAllocated(id),
-            at: now,
-            lines: vec![
-                (Account::Wallet(subscriber), cents),
-                (Account::Receivable(subscriber), Cents::ZERO.minus(cents)?),
-            ],
-        };
-        ledger::post(tx, &entry).await?;
-        left = left.minus(cents)?;
-    }
     Ok(())
 }
 

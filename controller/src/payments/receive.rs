@@ -1,19 +1,24 @@
 //! Money that a provider says has come in. Callback, confirmation, query, list and statement all
 //! end here; the first one credits, and the others are told what it made.
 
+use std::slice;
+
 use jiff::Timestamp;
 use serde_json::json;
 use shared::id::{IntentId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-use super::{Payment, PaymentError, Provider, allocate, lock, match_to, store};
+use super::{
+    PaymentError, Provider,
+    allocation::{Funds, pay_open},
+    lock, match_to, store,
+};
 use crate::{
     actor::Actor,
     audit,
     billing::Cents,
     db::{StoreError, Tx},
     gateways::Window,
-    invoices,
     words::{Receipt, Shortcode},
 };
 
@@ -48,31 +53,50 @@ pub(crate) async fn receive(
     new: &Incoming<'_>,
     now: Timestamp,
 ) -> Result<Received, PaymentError> {
-    let (id, fresh) = store::apply(tx, PaymentId::from_uuid(Uuid::now_v7()), new, now).await?;
-    if !fresh {
-        let before = lock(tx, actor.tenant, id).await?;
-        return match (before.subscriber, new.subscriber) {
+    let mut received = receive_all(tx, actor, slice::from_ref(new), now).await?;
+    Ok(received.pop().expect("one is received"))
+}
+
+/// As [`receive`], of many at once, in their order.
+pub(crate) async fn receive_all(
+    tx: &mut Tx,
+    actor: &Actor,
+    news: &[Incoming<'_>],
+    now: Timestamp,
+) -> Result<Vec<Received>, PaymentError> {
+    let tenant = actor.tenant;
+    let some: Vec<_> =
+        news.iter().map(|new| (PaymentId::from_uuid(Uuid::now_v7()), *new, now)).collect();
+    let applied = store::apply(tx, &some).await?;
+    let mut funds = Vec::new();
+    let mut changes = Vec::new();
+    for (new, applied) in news.iter().zip(&applied).filter(|(_, applied)| applied.fresh) {
+        match new.subscriber {
+            Some(subscriber) => {
+                funds.push(Funds { payment: applied.id, subscriber, left: new.amount });
+            }
+            None => store::note(tx, tenant, applied.id, new.reference, new.payer).await?,
+        }
+        changes.push((actor, entry("payment.receive", applied.id, new), now));
+    }
+    pay_open(tx, tenant, &funds, now).await?;
+    for (new, applied) in news.iter().zip(&applied).filter(|(_, applied)| !applied.fresh) {
+        let before = lock(tx, tenant, applied.id).await?;
+        match (before.subscriber, new.subscriber) {
             (None, Some(subscriber)) => {
-                match_to(tx, actor.tenant, &before, subscriber, now).await?;
-                pay_open(tx, actor.tenant, &before, subscriber, now).await?;
-                record(tx, actor, "payment.assign", id, new).await?;
-                Ok(Received { fresh })
+                match_to(tx, tenant, &before, subscriber, now).await?;
+                let (payment, left) = (before.id, before.amount);
+                pay_open(tx, tenant, &[Funds { payment, subscriber, left }], now).await?;
+                changes.push((actor, entry("payment.assign", before.id, new), now));
             }
             (Some(known), Some(subscriber)) if known != subscriber => {
-                Err(PaymentError::ReceiptTaken)
+                return Err(PaymentError::ReceiptTaken);
             }
-            (Some(_), _) | (None, None) => Ok(Received { fresh }),
-        };
-    }
-    match new.subscriber {
-        Some(subscriber) => {
-            let open = invoices::lock_open(tx, actor.tenant, subscriber, None).await?;
-            allocate(tx, actor.tenant, id, subscriber, new.amount, &open, now).await?;
+            (Some(_), _) | (None, None) => {}
         }
-        None => store::note(tx, actor.tenant, id, new.reference, new.payer).await?,
     }
-    record(tx, actor, "payment.receive", id, new).await?;
-    Ok(Received { fresh })
+    audit::record_all(tx, &changes).await?;
+    Ok(applied.iter().map(|applied| Received { fresh: applied.fresh }).collect())
 }
 
 /// Those of the receipts that are in the books.
@@ -106,34 +130,16 @@ pub(crate) async fn amounts(
     store::amounts(tx, tenant, provider, receipts).await
 }
 
-async fn pay_open(
-    tx: &mut Tx,
-    tenant: TenantId,
-    payment: &Payment,
-    subscriber: SubscriberId,
-    now: Timestamp,
-) -> Result<(), PaymentError> {
-    let open = invoices::lock_open(tx, tenant, subscriber, None).await?;
-    allocate(tx, tenant, payment.id, subscriber, payment.amount, &open, now).await
-}
-
-async fn record(
-    tx: &mut Tx,
-    actor: &Actor,
-    action: &'static str,
-    id: PaymentId,
-    new: &Incoming<'_>,
-) -> Result<(), StoreError> {
+fn entry(action: &'static str, id: PaymentId, new: &Incoming<'_>) -> audit::Entry {
     let after = json!({
         "provider": new.provider, "receipt": new.receipt, "subscriber": new.subscriber,
         "amount_cents": new.amount.get(), "intent": new.intent,
     });
-    let entry = audit::Entry {
+    audit::Entry {
         action,
         object_kind: "payment",
         object_id: id.to_string(),
         before: None,
         after: Some(after),
-    };
-    audit::record(tx, actor, entry).await
+    }
 }

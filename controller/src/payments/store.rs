@@ -5,7 +5,9 @@ use jiff_sqlx::ToSqlx as _;
 use shared::id::{InvoiceId, PaymentId, SubscriberId, TenantId};
 use uuid::Uuid;
 
-use super::{Allocation, Filter, Incoming, OWN_RECEIPTS, Payment, PaymentState, Provider};
+use super::{
+    Allocation, Filter, Incoming, OWN_RECEIPTS, Payment, PaymentState, Provider, allocation::Part,
+};
 use crate::{
     billing::Cents,
     db::{Cell, StoreError, Tx, one},
@@ -15,37 +17,71 @@ use crate::{
 };
 
 /// The next of the tenant's own, without gaps.
-pub(super) async fn next_receipt(tx: &mut Tx, tenant: TenantId) -> Result<Receipt, StoreError> {
-    let row =
-        sqlx::query!(r#"SELECT take_number('RCT') AS "number!""#).fetch_one(&mut **tx).await?;
+pub(super) async fn next_receipts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    count: usize,
+) -> Result<Vec<Receipt>, StoreError> {
     let at = Cell { table: "number_series", row: *tenant.as_uuid() };
-    at.parse("next_no", &format!("{OWN_RECEIPTS}{:06}", row.number))
+    let Ok(count @ 1..) = i32::try_from(count) else { return Ok(Vec::new()) };
+    let row = sqlx::query!(r#"SELECT take_numbers('RCT', $1) AS "first!""#, count)
+        .fetch_one(&mut **tx)
+        .await?;
+    let numbers = row.first..row.first + i64::from(count);
+    numbers.map(|number| at.parse("next_no", &format!("{OWN_RECEIPTS}{number:06}"))).collect()
 }
 
-/// The payment of the receipt, and whether it was made now.
+/// What became of a receipt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Applied {
+    /// Its payment.
+    pub(super) id: PaymentId,
+    /// It was made now.
+    pub(super) fresh: bool,
+}
+
+/// Credits each that is new, in their order. With the ids that they get.
 pub(super) async fn apply(
     tx: &mut Tx,
-    id: PaymentId,
-    new: &Incoming<'_>,
-    now: Timestamp,
-) -> Result<(PaymentId, bool), StoreError> {
-    let row = sqlx::query!(
+    some: &[(PaymentId, Incoming<'_>, Timestamp)],
+) -> Result<Vec<Applied>, StoreError> {
+    if some.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = |of: fn(&Incoming<'_>) -> String| {
+        some.iter().map(|(_, new, _)| of(new)).collect::<Vec<_>>()
+    };
+    let ids = |of: fn(&Incoming<'_>) -> Option<Uuid>| {
+        some.iter().map(|(_, new, _)| of(new)).collect::<Vec<_>>()
+    };
+    let rows = sqlx::query!(
         r#"SELECT payment_id AS "payment_id!", fresh AS "fresh!"
-             FROM apply_payment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
-        id.as_uuid(),
-        Uuid::now_v7(),
-        new.provider.as_str(),
-        new.receipt.as_str(),
-        new.shortcode.as_str(),
-        new.subscriber.map(|id| *id.as_uuid()),
-        new.intent.map(|id| *id.as_uuid()),
-        new.amount.get(),
-        new.paid_at.unwrap_or(now).to_sqlx() as _,
-        now.to_sqlx() as _,
+             FROM apply_payments($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[],
+                                 $6::uuid[], $7::uuid[], $8::bigint[], $9::timestamptz[],
+                                 $10::timestamptz[])
+            ORDER BY n"#,
+        &some.iter().map(|(id, ..)| *id.as_uuid()).collect::<Vec<_>>(),
+        &some.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
+        &texts(|new| new.provider.as_str().to_owned()),
+        &texts(|new| new.receipt.as_str().to_owned()),
+        &texts(|new| new.shortcode.as_str().to_owned()),
+        ids(|new| new.subscriber.map(|id| *id.as_uuid())) as _,
+        ids(|new| new.intent.map(|id| *id.as_uuid())) as _,
+        &some.iter().map(|(_, new, _)| new.amount.get()).collect::<Vec<_>>(),
+        some.iter().map(|(_, new, now)| new.paid_at.unwrap_or(*now).to_sqlx()).collect::<Vec<_>>()
+            as _,
+        some.iter().map(|(.., now)| now.to_sqlx()).collect::<Vec<_>>() as _,
     )
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok((PaymentId::from_uuid(row.payment_id), row.fresh))
+    let (want, found) = (some.len() as u64, rows.len() as u64);
+    if want != found {
+        return Err(StoreError::Rows { want, rows: found });
+    }
+    let applied = rows
+        .iter()
+        .map(|row| Applied { id: PaymentId::from_uuid(row.payment_id), fresh: row.fresh });
+    Ok(applied.collect())
 }
 
 /// What helps to find out whose money it is.
@@ -151,23 +187,23 @@ pub(super) async fn assign(
     one(done.rows_affected())
 }
 
-pub(super) async fn insert_allocation(
+pub(super) async fn insert_allocations(
     tx: &mut Tx,
     tenant: TenantId,
-    id: Uuid,
-    payment: PaymentId,
-    invoice: InvoiceId,
-    cents: Cents,
+    parts: &[Part],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO payment_allocation (tenant_id, id, payment_id, invoice_id, cents, at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         SELECT $1, a.id, a.payment, a.invoice, a.cents, $6
+           FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])
+                  WITH ORDINALITY AS a (id, payment, invoice, cents, n)
+          ORDER BY a.n",
         tenant.as_uuid(),
-        id,
-        payment.as_uuid(),
-        invoice.as_uuid(),
-        cents.get(),
+        &parts.iter().map(|part| part.id).collect::<Vec<_>>(),
+        &parts.iter().map(|part| *part.payment.as_uuid()).collect::<Vec<_>>(),
+        &parts.iter().map(|part| *part.invoice.as_uuid()).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.cents.get()).collect::<Vec<_>>(),
         now.to_sqlx() as _,
     )
     .execute(&mut **tx)
@@ -201,25 +237,29 @@ pub(super) async fn lock(tx: &mut Tx, tenant: TenantId, id: PaymentId) -> Result
     Ok(())
 }
 
-pub(super) async fn find(
+/// Those that are there.
+pub(super) async fn find_all(
     tx: &mut Tx,
     tenant: TenantId,
-    id: PaymentId,
-) -> Result<Option<Payment>, StoreError> {
-    let row = sqlx::query_as!(
+    ids: &[PaymentId],
+) -> Result<Vec<Payment>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = ids.iter().map(|id| *id.as_uuid()).collect();
+    let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, provider, receipt, shortcode, subscriber_id, amount_cents, allocated_cents,
                   state, paid_at AS "paid_at: jiff_sqlx::Timestamp", reference, payer,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM payment
-            WHERE tenant_id = $1 AND id = $2"#,
+            WHERE tenant_id = $1 AND id = ANY ($2)"#,
         tenant.as_uuid(),
-        id.as_uuid(),
+        &ids,
     )
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(with_allocations(tx, tenant, vec![row]).await?.pop())
+    with_allocations(tx, tenant, rows).await
 }
 
 pub(super) async fn list(

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::words::NotAWord;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccountNo(String);
 
 impl AccountNo {

@@ -319,12 +319,15 @@ fn kept_by(said: &str) -> Result<(), SubscriberError> {
 }
 
 /// Whose account this is.
-pub(crate) async fn by_account(
+pub(crate) async fn by_accounts(
     tx: &mut Tx,
     tenant: TenantId,
-    account: &AccountNo,
-) -> Result<Option<SubscriberId>, StoreError> {
-    store::by_account(tx, tenant, account).await
+    accounts: &[&AccountNo],
+) -> Result<Vec<(AccountNo, SubscriberId)>, StoreError> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    store::by_accounts(tx, tenant, accounts).await
 }
 
 const fn place(actor: &Actor, id: SubscriberId) -> Place {

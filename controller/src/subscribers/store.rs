@@ -104,19 +104,24 @@ pub(super) async fn list(
     rows.into_iter().map(Subscriber::try_from).collect()
 }
 
-pub(super) async fn by_account(
+pub(super) async fn by_accounts(
     tx: &mut Tx,
     tenant: TenantId,
-    account: &AccountNo,
-) -> Result<Option<SubscriberId>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT id FROM subscriber WHERE tenant_id = $1 AND account_no = $2",
+    accounts: &[&AccountNo],
+) -> Result<Vec<(AccountNo, SubscriberId)>, StoreError> {
+    let accounts: Vec<_> = accounts.iter().map(|account| account.as_str().to_owned()).collect();
+    let rows = sqlx::query!(
+        "SELECT id, account_no FROM subscriber WHERE tenant_id = $1 AND account_no = ANY ($2)",
         tenant.as_uuid(),
-        account.as_str(),
+        &accounts,
     )
-    .fetch_optional(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(row.map(|row| SubscriberId::from_uuid(row.id)))
+    let found = rows.into_iter().map(|row| {
+        let at = Cell { table: "subscriber", row: row.id };
+        Ok((at.parse("account_no", &row.account_no)?, SubscriberId::from_uuid(row.id)))
+    });
+    found.collect()
 }
 
 pub(super) async fn find(

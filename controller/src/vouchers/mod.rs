@@ -6,6 +6,7 @@
 
 mod code;
 pub mod http;
+mod redemption;
 mod store;
 mod voids;
 
@@ -18,13 +19,15 @@ use shared::{
 use uuid::Uuid;
 
 pub use self::code::VoucherCode;
+use self::redemption::{Redeem, Redemption};
 use crate::{
     actor::Actor,
     audit::{self, Audited},
     billing::{self, Cents, Split, TooMuch},
     clock,
-    db::{self, AsStoreError, Db, StoreError, Tx},
+    db::{AsStoreError, Db, StoreError, Tx},
     edges::LookAgain,
+    group::Group,
     idempotency::{self, Claim, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
     resellers,
@@ -203,11 +206,13 @@ pub struct Vouchers {
     db: Db,
     seal: Seal,
     look_again: LookAgain,
+    redeem: Group<Redeem>,
 }
 
 impl Vouchers {
-    pub const fn new(db: Db, seal: Seal, look_again: LookAgain) -> Self {
-        Self { db, seal, look_again }
+    pub fn new(db: Db, seal: Seal, look_again: LookAgain) -> Self {
+        let redeem = Group::new(Redeem(db.clone()));
+        Self { db, seal, look_again, redeem }
     }
 
     pub async fn list(
@@ -326,55 +331,16 @@ impl Vouchers {
         code: &VoucherCode,
         subscriber: SubscriberId,
     ) -> Result<Made<Redeemed>, VoucherError> {
-        let made = db::retry(|| self.redeem_once(actor, key, code, subscriber)).await?;
+        let redemption = Redemption {
+            actor: actor.clone(),
+            key: key.cloned(),
+            mark: self.mark(actor.tenant, code),
+            subscriber,
+            now: clock::now(),
+        };
+        let made = self.redeem.ask(redemption).await?;
         self.look_again.ring();
         Ok(made)
-    }
-
-    async fn redeem_once(
-        &self,
-        actor: &Actor,
-        key: Option<&Key>,
-        code: &VoucherCode,
-        subscriber: SubscriberId,
-    ) -> Result<Made<Redeemed>, VoucherError> {
-        let mark = self.mark(actor.tenant, code);
-        let mut tx = self.db.staff(actor).await?;
-        let id = EntitlementId::from_uuid(Uuid::now_v7());
-        if let Claim::Before { object, once: _ } =
-            idempotency::claim(&mut tx, actor, key, *id.as_uuid(), None).await?
-        {
-            let id = EntitlementId::from_uuid(object);
-            let value = store::redeemed(&mut tx, actor.tenant, id).await?;
-            return Ok(Made { value, replayed: true });
-        }
-        if !store::is_active(&mut tx, actor.tenant, subscriber).await? {
-            return Err(VoucherError::UnknownSubscriber);
-        }
-        let validity = store::validity(&mut tx, actor.tenant, &mark).await?;
-        let validity = validity.ok_or(VoucherError::UnknownCode)?;
-        let (now, zone) = (clock::now(), tenants::zone(&mut tx, actor.tenant).await?);
-        let until = billing::end_of(now, validity, 1, &zone)?;
-        match store::redeem(&mut tx, &mark, subscriber, id, until, now).await?.as_deref() {
-            Some("redeemed") => {}
-            Some("generated") => return Err(VoucherError::NotSold),
-            Some("active" | "exhausted") => return Err(VoucherError::Used),
-            Some("void") => return Err(VoucherError::Void),
-            // One that is still sold is past its date.
-            Some(_) => return Err(VoucherError::Expired),
-            None => return Err(VoucherError::UnknownCode),
-        }
-        let value = store::redeemed(&mut tx, actor.tenant, id).await?;
-        let entry = audit::Entry {
-            action: "voucher.redeem",
-            object_kind: "voucher",
-            object_id: value.voucher.id.to_string(),
-            before: None,
-            after: Some(json!({ "subscriber": subscriber, "until": until })),
-        };
-        audit::record(&mut tx, actor, entry).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(Made { value, replayed: false })
     }
 
     fn mark(&self, tenant: TenantId, code: &VoucherCode) -> [u8; 32] {

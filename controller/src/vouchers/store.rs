@@ -1,19 +1,14 @@
 //! The tables `voucher_batch`, `voucher_sale` and `voucher`.
 
-use std::num::NonZeroU64;
-
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use shared::id::{
-    BatchId, EntitlementId, PlanVersionId, ResellerId, SubscriberId, TenantId, VoucherId,
-};
+use shared::id::{BatchId, PlanVersionId, ResellerId, SubscriberId, TenantId, VoucherId};
 use uuid::Uuid;
 
-use super::{Batch, Filter, Redeemed, Voucher, VoucherState};
+use super::{Batch, Filter, Voucher, VoucherState};
 use crate::{
     billing::{Cents, Split},
     db::{Cell, StoreError, Tx, one},
-    plans::Validity,
 };
 
 /// Vouchers that a guess could hit.
@@ -181,104 +176,6 @@ pub(super) async fn void(tx: &mut Tx, tenant: TenantId, batch: BatchId) -> Resul
     Ok(done.rows_affected())
 }
 
-/// How long lasts what the voucher gives; none if there is no voucher with this mark.
-pub(super) async fn validity(
-    tx: &mut Tx,
-    tenant: TenantId,
-    mark: &[u8; 32],
-) -> Result<Option<Validity>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT p.id, p.validity_months, p.validity_seconds
-           FROM voucher v
-           JOIN voucher_batch b ON b.tenant_id = v.tenant_id AND b.id = v.batch_id
-           JOIN plan_version p ON p.tenant_id = v.tenant_id AND p.id = b.plan_version_id
-          WHERE v.tenant_id = $1 AND v.code_hash = $2",
-        tenant.as_uuid(),
-        mark.as_slice(),
-    )
-    .fetch_optional(&mut **tx)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let at = Cell { table: "plan_version", row: row.id };
-    let validity = match row.validity_months {
-        0 => {
-            let seconds = at.number("validity_seconds", row.validity_seconds)?;
-            let seconds = NonZeroU64::new(seconds);
-            Validity::Seconds(seconds.ok_or_else(|| at.corrupt("validity_seconds"))?)
-        }
-        months => Validity::Months(at.number("validity_months", months.into())?),
-    };
-    Ok(Some(validity))
-}
-
-pub(super) async fn is_active(
-    tx: &mut Tx,
-    tenant: TenantId,
-    subscriber: SubscriberId,
-) -> Result<bool, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT EXISTS (SELECT FROM subscriber
-            WHERE tenant_id = $1 AND id = $2 AND status = 'active') AS "active!""#,
-        tenant.as_uuid(),
-        subscriber.as_uuid(),
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(row.active)
-}
-
-/// `redeemed`, or the state that was in the way; none: there is no such voucher.
-pub(super) async fn redeem(
-    tx: &mut Tx,
-    mark: &[u8; 32],
-    subscriber: SubscriberId,
-    entitlement: EntitlementId,
-    until: Timestamp,
-    now: Timestamp,
-) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT redeem_voucher($1, $2, $3, $4, $5, $6) AS outcome",
-        mark.as_slice(),
-        subscriber.as_uuid(),
-        entitlement.as_uuid(),
-        Uuid::now_v7(),
-        until.to_sqlx() as _,
-        now.to_sqlx() as _,
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(row.outcome)
-}
-
-pub(super) async fn redeemed(
-    tx: &mut Tx,
-    tenant: TenantId,
-    entitlement: EntitlementId,
-) -> Result<Redeemed, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT v.id, v.batch_id, v.serial, v.state, v.subscriber_id,
-                  v.redeemed_at AS "redeemed_at: jiff_sqlx::Timestamp",
-                  upper(e.valid) AS "until!: jiff_sqlx::Timestamp"
-             FROM entitlement e
-             JOIN voucher v ON v.tenant_id = e.tenant_id AND v.id = e.source_id
-            WHERE e.tenant_id = $1 AND e.id = $2 AND e.source_kind = 'voucher'"#,
-        tenant.as_uuid(),
-        entitlement.as_uuid(),
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    let until = row.until.to_jiff();
-    let voucher = Row {
-        id: row.id,
-        batch_id: row.batch_id,
-        serial: row.serial,
-        state: row.state,
-        redeemed_at: row.redeemed_at,
-        subscriber_id: row.subscriber_id,
-    };
-    Ok(Redeemed { entitlement, voucher: voucher.try_into()?, until })
-}
-
 pub(super) async fn list(
     tx: &mut Tx,
     tenant: TenantId,
@@ -412,13 +309,13 @@ pub(super) async fn void_one(
 }
 
 /// The row as Postgres returns it.
-struct Row {
-    id: Uuid,
-    batch_id: Uuid,
-    serial: i32,
-    state: String,
-    redeemed_at: Option<jiff_sqlx::Timestamp>,
-    subscriber_id: Option<Uuid>,
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    pub(super) batch_id: Uuid,
+    pub(super) serial: i32,
+    pub(super) state: String,
+    pub(super) redeemed_at: Option<jiff_sqlx::Timestamp>,
+    pub(super) subscriber_id: Option<Uuid>,
 }
 
 impl TryFrom<Row> for Voucher {

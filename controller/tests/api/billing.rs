@@ -354,8 +354,9 @@ async fn a_month_that_is_closed_stays_as_it_is() {
     let sql = format!(
         "BEGIN; SET LOCAL search_path = kennet; SET LOCAL ROLE kennet_app;
          SET LOCAL kennet.tenant_id = '{}'; SET LOCAL kennet.scope = 'tenant';
-         SELECT apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa', 'LATE', '600000',
-           '{}', NULL, 100, '{now}', '{now}'); COMMIT",
+         SELECT apply_payments(ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], ARRAY['mpesa'],
+           ARRAY['LATE'], ARRAY['600000'], ARRAY['{}'::uuid], ARRAY[NULL::uuid],
+           ARRAY[100::bigint], ARRAY['{now}'::timestamptz], ARRAY['{now}'::timestamptz]); COMMIT",
         back.tenant.as_uuid(),
         uuid_of(&amina),
         now = back.now,

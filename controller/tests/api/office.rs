@@ -62,8 +62,10 @@ impl<'w> Office<'w> {
         let sql = format!(
             "BEGIN; SET LOCAL search_path = kennet; SET LOCAL ROLE kennet_app; \
              SET LOCAL kennet.tenant_id = '{}'; SET LOCAL kennet.scope = 'tenant'; \
-             SELECT apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa', '{}', '600000', \
-               '{subscriber}', NULL, {cents}, '{now}', '{now}'); COMMIT",
+             SELECT apply_payments(ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], \
+               ARRAY['mpesa'], ARRAY['{}'], ARRAY['600000'], ARRAY['{subscriber}'::uuid], \
+               ARRAY[NULL::uuid], ARRAY[{cents}::bigint], ARRAY['{now}'::timestamptz], \
+               ARRAY['{now}'::timestamptz]); COMMIT",
             self.tenant.as_uuid(),
             Uuid::now_v7().simple(),
             now = self.now,

@@ -153,7 +153,8 @@ checks! {
             SELECT tenant_id, id, line.n, account('expense:commission'), line.cents
               FROM ledger_entry, (VALUES (8, 5), (9, -5)) line (n, cents)
              WHERE kind = 'payment.in'";
-        refused(&books.a, sql, "is not balanced or sealed").await
+        refused(&books.a, sql, "is not balanced or sealed").await?;
+        refused(&books.a, &sql.replace("(8, 5), (9, -5)", "(1, 5), (2, -5)"), "duplicate key").await
     }
     no_posting_is_changed: "staff changes no posting", |books| {
         refused(&books.a, "UPDATE ledger_posting SET amount_cents = 1", "permission denied").await
@@ -383,11 +384,37 @@ checks! {
             VALUES ('{A}', gen_random_uuid(), 'mpesa', 'X', '6', '{SUBSCRIBER}', 5, now(),
               'matched', now())");
         refused(&books.a, &sql, "is not in the books").await?;
-        run(&books.a, "SELECT * FROM apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa', 'Y',
-            '600000', NULL, NULL, 5, now(), now())").await;
+        run(&books.a, "SELECT * FROM apply_payments(ARRAY[gen_random_uuid()],
+            ARRAY[gen_random_uuid()], ARRAY['mpesa'], ARRAY['Y'], ARRAY['600000'],
+            ARRAY[NULL::uuid], ARRAY[NULL::uuid], ARRAY[5::bigint], ARRAY[now()],
+            ARRAY[now()])").await;
         is(&books.a, &balance("suspense:unmatched"), "5").await?;
         let sql = format!("UPDATE payment SET state = 'matched', subscriber_id = '{SUBSCRIBER}'");
         refused(&books.a, &sql, "is not in the books").await
+    }
+    one_call_one_grant: "two of one call redeem one voucher: the first does", |books| {
+        let sql = redeem("code1", 1).replace("ARRAY[sha256('code1')]", "array_fill(sha256('code1'), ARRAY[2])");
+        let twice = ["gen_random_uuid()", "now() + interval '1 day'", "now()"];
+        let sql = twice.iter().fold(sql, |sql, one| {
+            sql.replace(&format!("ARRAY[{one}]"), &format!("ARRAY[{one}, {one}]"))
+        });
+        let sql = sql.replace("'::uuid]", &format!("'::uuid, '{}']", subscriber(3)));
+        let outcomes = sql.replace("SELECT outcome", "SELECT string_agg(outcome, ' ' ORDER BY n)");
+        is(&books.a, &outcomes, "redeemed active").await?;
+        is(&books.a, "SELECT count(*) FROM entitlement", "1").await?;
+        is(&books.a, "SELECT count(*) FROM ledger_entry WHERE kind = 'voucher.redeem'", "1").await
+    }
+    one_call_one_credit: "two of one call credit one receipt: the first does", |books| {
+        let sql = pay("TWICE", SUBSCRIBER, 500).replace("ARRAY['mpesa'], ARRAY['TWICE'], ARRAY['600000']",
+            "array_fill('mpesa'::text, ARRAY[2]), array_fill('TWICE'::text, ARRAY[2]), array_fill('6'::text, ARRAY[2])");
+        let twice = ["gen_random_uuid()", "NULL::uuid", "500::bigint", "now()"];
+        let sql = twice.iter().fold(sql, |sql, one| {
+            sql.replace(&format!("ARRAY[{one}]"), &format!("ARRAY[{one}, {one}]"))
+        });
+        let sql = sql.replace("'::uuid]", &format!("'::uuid, '{SUBSCRIBER}']"));
+        let fresh = sql.replace("SELECT payment_id, fresh", "SELECT string_agg(fresh::text, ' ' ORDER BY n)");
+        is(&books.a, &fresh, "true false").await?;
+        is(&books.a, "SELECT sum(amount_cents) FROM payment WHERE receipt = 'TWICE'", "500").await
     }
     a_closed_month_takes_nothing: "nothing is posted before the books are closed until", |books| {
         let closed = format!("INSERT INTO books VALUES ('{A}', now(), now() - interval '1 hour')");
@@ -721,16 +748,19 @@ fn subscriber(n: usize) -> String {
 
 fn redeem(code: &str, n: usize) -> String {
     format!(
-        "SELECT redeem_voucher(sha256('{code}'), '{}', gen_random_uuid(), gen_random_uuid(),
-           now() + interval '1 day', now())",
+        "SELECT outcome FROM redeem_vouchers(ARRAY[sha256('{code}')], ARRAY['{}'::uuid],
+           ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], ARRAY[now() + interval '1 day'],
+           ARRAY[now()])",
         subscriber(1 + n % 40)
     )
 }
 
 fn pay(receipt: &str, subscriber: &str, cents: i64) -> String {
     format!(
-        "SELECT * FROM apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa', '{receipt}',
-           '600000', '{subscriber}', NULL, {cents}, now(), now())"
+        "SELECT payment_id, fresh FROM apply_payments(ARRAY[gen_random_uuid()],
+           ARRAY[gen_random_uuid()], ARRAY['mpesa'], ARRAY['{receipt}'], ARRAY['600000'],
+           ARRAY['{subscriber}'::uuid], ARRAY[NULL::uuid], ARRAY[{cents}::bigint], ARRAY[now()],
+           ARRAY[now()])"
     )
 }
 

@@ -5,5 +5,6 @@ mod checks;
 #[path = "../edges/cluster.rs"]
 #[expect(dead_code, reason = "a folder is for who starts a controller")]
 mod cluster;
+mod collisions;
 mod mutants;
 mod world;

@@ -49,7 +49,7 @@ const MUTANTS: &[(&str, &[Cut])] = &[
         "grants_vouchers_and_entries_agree",
         &[
             Sql("DROP TRIGGER voucher_redeem_booked ON voucher"),
-            Code("redeem_voucher", "v.net_cents > 0", "false"),
+            Code("redeem_vouchers", "entries IS NOT NULL", "false"),
         ],
     ),
     ("a_voucher_does_not_go_back", &[Sql("DROP TRIGGER voucher_guard ON voucher")]),
@@ -59,16 +59,17 @@ const MUTANTS: &[(&str, &[Cut])] = &[
         &[Sql("ALTER TABLE payment DROP CONSTRAINT payment_receipt;
         DROP INDEX payment_receipt_everywhere")],
     ),
-    ("one_receipt_one_amount", &[Code("apply_payment", "before.amount_cents <> p_cents", "false")]),
+    ("one_receipt_one_amount", &[Code("apply_payments", "other.before <> other.cents", "false")]),
     ("one_receipt_one_tenant", &[Sql("DROP INDEX payment_receipt_everywhere")]),
     ("nobody_sets_a_balance", &[Sql("GRANT UPDATE ON ledger_account TO kennet_app")]),
     ("an_entry_balances", NOT_BALANCED),
     ("an_entry_balances", &[Code("ledger_entry_check", "total <> 0 OR", "")]),
     ("an_entry_has_lines", &[Sql("DROP TRIGGER ledger_entry_balanced ON ledger_entry")]),
-    ("an_entry_is_sealed", &[Sql("DROP TRIGGER ledger_posting_balanced ON ledger_posting")]),
+    ("an_entry_is_sealed", &[Sql("DROP TRIGGER ledger_posting_sealed ON ledger_posting")]),
+    ("an_entry_is_sealed", &[Code("ledger_posting_sealed", "f.line_no > e.n_lines", "false")]),
     (
-        "an_entry_is_sealed",
-        &[Code("ledger_entry_check", "OR lines <> want.n_lines OR debits <> want.total_cents", "")],
+        "an_entry_has_lines",
+        &[Code("ledger_entry_check", "OR lines <> NEW.n_lines OR debits <> NEW.total_cents", "")],
     ),
     ("no_posting_is_changed", &[Sql("GRANT UPDATE ON ledger_posting TO kennet_app")]),
     ("the_owner_changes_no_posting", &[Sql("DROP TRIGGER append_only ON ledger_posting")]),
@@ -123,8 +124,8 @@ const MUTANTS: &[(&str, &[Cut])] = &[
     ),
     ("a_night_is_earned_once", &[Sql("ALTER TABLE recognition DROP CONSTRAINT recognition_once")]),
     ("what_is_earned_is_in_the_books", &[Sql("DROP TRIGGER recognition_booked ON recognition")]),
-    ("money_is_heard_of", &[Code("ledger_posting_apply", "NEW.amount_cents < 0 AND", "false AND")]),
-    ("money_is_heard_of", &[Code("ledger_posting_apply", "NEW.amount_cents < 0 AND", "")]),
+    ("money_is_heard_of", &[Code("ledger_posting_apply", "f.amount_cents < 0 AND", "false AND")]),
+    ("money_is_heard_of", &[Code("ledger_posting_apply", "f.amount_cents < 0 AND", "")]),
     (
         "periods_do_not_overlap",
         &[Sql("ALTER TABLE subscription_period DROP CONSTRAINT subscription_period_once")],
@@ -189,7 +190,7 @@ const MUTANTS: &[(&str, &[Cut])] = &[
     ("a_payment_does_not_change", &[Sql("DROP TRIGGER payment_guard ON payment")]),
     (
         "only_who_paid_is_served",
-        &[Code("payment_allocation_apply", "AND subscriber_id = payer", "")],
+        &[Code("payment_allocation_apply", "AND i.subscriber_id = f.payer", "")],
     ),
     ("tax_rates_do_not_overlap", &[Sql("ALTER TABLE tax_rate DROP CONSTRAINT tax_rate_dates")]),
     (
@@ -285,6 +286,8 @@ const NONE: &[(&str, &str)] = &[
     ("a_naive_voucher_grants_often", "a control: it shows that the race is one"),
     ("a_sequence_has_gaps", "a control: it shows that writers are undone"),
     ("the_other_hour_is_credited", "says that a rule does not refuse too much"),
+    ("one_call_one_grant", "the same rows are locked once: it says who of the two is first"),
+    ("one_call_one_credit", "the receipt is unique: it says who of the two is first"),
     ("a_callback_is_stored", "says that a rule does not refuse too much"),
     ("a_batch_is_acknowledged", "the cursor is compared by `sessions::ingest`"),
     ("a_replay_changes_nothing", "the cursor is compared by `sessions::ingest`"),
@@ -295,16 +298,17 @@ const NONE: &[(&str, &str)] = &[
 const NO_GATE: &[Cut] = &[
     Sql("DROP TRIGGER voucher_guard ON voucher"),
     Sql("ALTER TABLE entitlement DROP CONSTRAINT entitlement_once"),
-    Code("redeem_voucher", "AND x.state = 'sold'", ""),
+    Code("redeem_vouchers", "v.state = 'sold' AND", ""),
 ];
 const NOT_BALANCED: &[Cut] = &[
     Sql("DROP TRIGGER ledger_entry_balanced ON ledger_entry"),
-    Sql("DROP TRIGGER ledger_posting_balanced ON ledger_posting"),
+    Sql("DROP TRIGGER ledger_posting_sealed ON ledger_posting"),
 ];
 const OFF_BY_ONE: &[Cut] = &[
     Sql("DROP TRIGGER ledger_entry_balanced ON ledger_entry"),
-    Sql("DROP TRIGGER ledger_posting_balanced ON ledger_posting"),
+    Sql("DROP TRIGGER ledger_posting_sealed ON ledger_posting"),
     Code("post_entry", "line.account, line.cents\n", "line.account, line.cents + 1\n"),
+    Code("post_entries", "a.id, line.cents\n", "a.id, line.cents + 1\n"),
 ];
 const LOADED_TWICE: &[Cut] = &[
     Sql("ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_once"),

@@ -168,8 +168,9 @@ fn as_staff(statements: &str) -> String {
 fn arrive(n: u32, now: &str) -> String {
     as_staff(&format!(
         "SELECT count(*)
-           FROM subscriber, apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa',
-                  's0-' || username, '600000', id, NULL, 150000, {now}, {now})
+           FROM subscriber, apply_payments(ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()],
+                  ARRAY['mpesa'], ARRAY['s0-' || username], ARRAY['600000'], ARRAY[id],
+                  ARRAY[NULL::uuid], ARRAY[150000::bigint], ARRAY[{now}], ARRAY[{now}])
           WHERE substr(username, 2)::int % {ARRIVAL_DAYS} = {n}
             AND substr(username, 2)::int % 10 < 8;
          UPDATE subscription SET state = 'active', bill_anchor = {now}, term_start = {now},
@@ -184,16 +185,18 @@ fn arrive(n: u32, now: &str) -> String {
 fn payments(month: u32, now: &str) -> String {
     as_staff(&format!(
         "SELECT count(*)
-           FROM subscriber, apply_payment(gen_random_uuid(), gen_random_uuid(), 'mpesa',
-                  's{month}-' || username, '600000', id, NULL, 150000, {now}, {now})
+           FROM subscriber, apply_payments(ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()],
+                  ARRAY['mpesa'], ARRAY['s{month}-' || username], ARRAY['600000'], ARRAY[id],
+                  ARRAY[NULL::uuid], ARRAY[150000::bigint], ARRAY[{now}], ARRAY[{now}])
           WHERE substr(username, 2)::int % 10 < 7
              OR (substr(username, 2)::int % 10 = 7 AND {month} % 2 = 0);
          CREATE TEMPORARY TABLE paid ON COMMIT DROP AS
            SELECT gen_random_uuid() AS id, gen_random_uuid() AS allocation, i.id AS invoice,
                   i.subscriber_id, i.total_cents - i.paid_cents AS cents, i.number
              FROM invoice AS i WHERE i.state = 'finalised' AND i.total_cents > i.paid_cents;
-         SELECT count(*) FROM paid, apply_payment(id, gen_random_uuid(), 'mpesa', 'i' || number,
-                  '600000', subscriber_id, NULL, cents, {now}, {now});
+         SELECT count(*) FROM paid, apply_payments(ARRAY[id], ARRAY[gen_random_uuid()],
+                  ARRAY['mpesa'], ARRAY['i' || number], ARRAY['600000'], ARRAY[subscriber_id],
+                  ARRAY[NULL::uuid], ARRAY[cents], ARRAY[{now}], ARRAY[{now}]);
          SELECT count(post_entry(gen_random_uuid(), 'payment.allocate', 'payment_allocation',
                   allocation, {now}, ARRAY['wallet:' || subscriber_id, 'ar:' || subscriber_id],
                   ARRAY[cents, -cents])) FROM paid;

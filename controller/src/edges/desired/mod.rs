@@ -283,6 +283,13 @@ mod tests {
     }
 
     #[test]
+    fn a_round_takes_a_fifth_of_the_time_and_nothing_waits_longer_than_for_the_next_round() {
+        assert_eq!(rest_after(Duration::ZERO), Duration::ZERO);
+        assert_eq!(rest_after(Duration::from_millis(250)), Duration::from_secs(1));
+        assert_eq!(rest_after(ROUND), ROUND);
+    }
+
+    #[test]
     fn what_an_edge_would_refuse_is_left_out() {
         let device = "02:00:00:00:00:01";
         let desired = compile(

@@ -294,25 +294,30 @@ pub(super) async fn credit_notes(
 pub(super) async fn lock_open(
     tx: &mut Tx,
     tenant: TenantId,
-    subscriber: SubscriberId,
+    subscribers: &[SubscriberId],
     one: Option<InvoiceId>,
 ) -> Result<Vec<Open>, StoreError> {
+    let subscribers: Vec<_> = subscribers.iter().map(|id| *id.as_uuid()).collect();
     let rows = sqlx::query!(
-        r#"SELECT id, total_cents - paid_cents - credited_cents AS "open!"
+        r#"SELECT id, subscriber_id, total_cents - paid_cents - credited_cents AS "open!"
              FROM invoice
-            WHERE tenant_id = $1 AND subscriber_id = $2 AND state = 'finalised'
+            WHERE tenant_id = $1 AND subscriber_id = ANY ($2) AND state = 'finalised'
               AND paid_cents + credited_cents < net_cents + excise_cents + vat_cents
               AND ($3::uuid IS NULL OR id = $3)
-            ORDER BY due_on, id
+            ORDER BY subscriber_id, due_on, id
             FOR UPDATE"#,
         tenant.as_uuid(),
-        subscriber.as_uuid(),
+        &subscribers,
         one.map(|id| *id.as_uuid()),
     )
     .fetch_all(&mut **tx)
     .await?;
-    let open = |id, open| Open { id: InvoiceId::from_uuid(id), open: Cents::new(open) };
-    Ok(rows.into_iter().map(|row| open(row.id, row.open)).collect())
+    let open = rows.into_iter().map(|row| Open {
+        id: InvoiceId::from_uuid(row.id),
+        subscriber: SubscriberId::from_uuid(row.subscriber_id),
+        open: Cents::new(row.open),
+    });
+    Ok(open.collect())
 }
 
 /// The row as Postgres returns it.

@@ -1,0 +1,275 @@
+//! Group commit: what is asked for at about the same time is done in one transaction.
+//!
+//! Nobody waits for others to come. Who comes while few transactions run begins one at once; who
+//! comes later goes with all who came meanwhile. What goes wrong with a transaction of many is
+//! tried again for each alone, so that nobody fails for what another has asked.
+
+use std::{
+    collections::VecDeque,
+    fmt, slice,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::db::{self, AsStoreError};
+
+/// What a group does.
+pub(crate) trait Work: Send + Sync + 'static {
+    type Ask: Send + Sync + 'static;
+    type Done: Send + 'static;
+    type Error: AsStoreError + Send + 'static;
+    /// Only who has the same shares a transaction.
+    type Share: PartialEq;
+    /// Transactions at once: while one waits for its commit, the next does its work. One, if they
+    /// would only wait for each other.
+    const RUNNING_MAX: usize = 2;
+
+    fn share(ask: &Self::Ask) -> Self::Share;
+
+    /// One answer for each, in their order. An error: the transaction is undone, for whatever of
+    /// them.
+    fn together(
+        &self,
+        asks: &[Self::Ask],
+    ) -> impl Future<Output = Result<Vec<Answer<Self>>, Self::Error>> + Send;
+}
+
+/// To one who asked.
+pub(crate) type Answer<W> = Result<<W as Work>::Done, <W as Work>::Error>;
+
+/// Those who ask. Cheap to clone.
+pub(crate) struct Group<W: Work>(Arc<Inner<W>>);
+
+struct Inner<W: Work> {
+    work: W,
+    line: Mutex<Line<W>>,
+    room: Semaphore,
+}
+
+struct Line<W: Work> {
+    waiting: VecDeque<Waiting<W>>,
+    running: usize,
+}
+
+struct Waiting<W: Work> {
+    ask: W::Ask,
+    tell: oneshot::Sender<Answer<W>>,
+}
+
+impl<W: Work> Group<W> {
+    pub(crate) fn new(work: W) -> Self {
+        let line = Mutex::new(Line { waiting: VecDeque::new(), running: 0 });
+        Self(Arc::new(Inner { work, line, room: Semaphore::new(ROOM) }))
+    }
+
+    /// Done also if the caller goes away meanwhile.
+    pub(crate) async fn ask(&self, ask: W::Ask) -> Answer<W> {
+        let _room = self.0.room.acquire().await.expect("nobody closes it");
+        let (tell, told) = oneshot::channel();
+        let begin = {
+            let mut line = self.0.line();
+            line.waiting.push_back(Waiting { ask, tell });
+            let begin = line.running < W::RUNNING_MAX;
+            line.running += usize::from(begin);
+            begin
+        };
+        if begin {
+            tokio::spawn(Arc::clone(&self.0).run());
+        }
+        told.await.expect("it is answered unless it panics, and then so does this")
+    }
+}
+
+impl<W: Work> Inner<W> {
+    /// Until nobody waits.
+    async fn run(self: Arc<Self>) {
+        loop {
+            let some = {
+                let mut line = self.line();
+                let some = take(&mut line.waiting, |waiting| W::share(&waiting.ask));
+                if some.is_empty() {
+                    line.running -= 1;
+                    return;
+                }
+                some
+            };
+            // A task of its own: should it panic, the line goes on.
+            let this = Arc::clone(&self);
+            if let Err(error) = tokio::spawn(async move { this.answer(some).await }).await {
+                tracing::error!(%error, "a group of requests has no answer");
+            }
+        }
+    }
+
+    async fn answer(&self, some: Vec<Waiting<W>>) {
+        let (asks, tells): (Vec<_>, Vec<_>) =
+            some.into_iter().map(|waiting| (waiting.ask, waiting.tell)).unzip();
+        let answers = match db::retry(|| self.work.together(&asks)).await {
+            Ok(answers) => answers,
+            Err(error) if asks.len() == 1 => vec![Err(error)],
+            Err(_) => join_all(asks.iter().map(|ask| self.alone(ask))).await,
+        };
+        assert_eq!(answers.len(), tells.len(), "each is answered");
+        for (answer, tell) in answers.into_iter().zip(tells) {
+            // Who went away does not hear it.
+            let _gone = tell.send(answer);
+        }
+    }
+
+    async fn alone(&self, ask: &W::Ask) -> Answer<W> {
+        let mut one = db::retry(|| self.work.together(slice::from_ref(ask))).await?;
+        one.pop().expect("one is answered")
+    }
+
+    /// Every change of it is one statement, so a panic in between leaves nothing half done.
+    fn line(&self) -> MutexGuard<'_, Line<W>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first, and those after it that have the same share; the others keep their order.
+fn take<T, S: PartialEq>(waiting: &mut VecDeque<T>, share: impl Fn(&T) -> S) -> Vec<T> {
+    let Some(first) = waiting.front().map(&share) else { return Vec::new() };
+    let mut some = Vec::new();
+    let mut rest = VecDeque::new();
+    for one in waiting.drain(..) {
+        if some.len() < TOGETHER_MAX && share(&one) == first {
+            some.push(one);
+        } else {
+            rest.push_back(one);
+        }
+    }
+    *waiting = rest;
+    some
+}
+
+impl<W: Work> Clone for Group<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: Work> fmt::Debug for Group<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").finish_non_exhaustive()
+    }
+}
+
+/// More gain little, and hold what they have locked for longer.
+const TOGETHER_MAX: usize = 32;
+/// Who comes when so many wait, waits before the line.
+const ROOM: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{sync::Notify, time::timeout};
+
+    use super::*;
+    use crate::db::StoreError;
+
+    /// Doubles numbers, when it is let. Remembers who went together.
+    #[derive(Default)]
+    struct Double {
+        went: Mutex<Vec<Vec<u64>>>,
+        open: Notify,
+        /// They must not go with others.
+        alone: Vec<u64>,
+    }
+
+    /// Even and odd ones do not go together.
+    impl Work for Arc<Double> {
+        type Ask = u64;
+        type Done = u64;
+        type Error = StoreError;
+        type Share = bool;
+
+        fn share(ask: &u64) -> bool {
+            ask % 2 == 0
+        }
+
+        async fn together(&self, asks: &[u64]) -> Result<Vec<Answer<Self>>, StoreError> {
+            self.went.lock().unwrap().push(asks.to_vec());
+            if asks.len() == 1 {
+                self.open.notified().await;
+            }
+            assert!(!asks.contains(&PANIC), "as asked for");
+            if asks.len() > 1 && asks.iter().any(|ask| self.alone.contains(ask)) {
+                return Err(StoreError::Rows { want: 0, rows: 1 });
+            }
+            Ok(asks.iter().map(|ask| Ok(ask * 2)).collect())
+        }
+    }
+
+    const PANIC: u64 = 999_999;
+
+    /// Asks one after the other, and lets the first of them go when all are in the line.
+    async fn ask(work: &Arc<Double>, asks: &[u64]) -> Vec<Option<u64>> {
+        let group = Group::new(Arc::clone(work));
+        let mut tasks = Vec::new();
+        for ask in asks.iter().copied() {
+            let group = group.clone();
+            tasks.push(tokio::spawn(async move { group.ask(ask).await }));
+            // It is in the line, or runs.
+            tokio::task::yield_now().await;
+        }
+        let open = async {
+            loop {
+                work.open.notify_waiters();
+                tokio::task::yield_now().await;
+            }
+        };
+        let answers = async {
+            let mut answers = Vec::new();
+            for task in tasks {
+                answers.push(task.await.ok().map(|answer| answer.unwrap()));
+            }
+            answers
+        };
+        let all = async {
+            tokio::select! {
+                () = open => unreachable!("it goes on"),
+                answers = answers => answers,
+            }
+        };
+        timeout(Duration::from_secs(20), all).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_others_run_goes_together() {
+        let work = Arc::new(Double::default());
+        let answers = ask(&work, &[2, 4, 6, 8, 1, 10, 3]).await;
+        assert_eq!(answers, [4, 8, 12, 16, 2, 20, 6].map(Some));
+        let went = work.went.lock().unwrap().clone();
+        assert_eq!(went.first(), Some(&vec![2]));
+        assert!(went.contains(&vec![6, 8, 10]), "{went:?}");
+        assert!(went.contains(&vec![1, 3]), "{went:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_fails_for_what_another_has_asked() {
+        let work = Arc::new(Double { alone: vec![6], ..Double::default() });
+        let answers = ask(&work, &[2, 4, 6, 8]).await;
+        assert_eq!(answers, [4, 8, 12, 16].map(Some));
+        let went = work.went.lock().unwrap().clone();
+        assert!(went.contains(&vec![6, 8]) && went.contains(&vec![6]), "{went:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_only_those_who_went_with_it() {
+        let work = Arc::new(Double::default());
+        let answers = ask(&work, &[2, 4, PANIC, 8]).await;
+        assert_eq!(answers, [Some(4), Some(8), None, Some(16)]);
+    }
+
+    #[test]
+    fn no_more_than_some_go_together() {
+        let mut waiting: VecDeque<_> = (0..TOGETHER_MAX + 3).collect();
+        assert_eq!(take(&mut waiting, |_| ()).len(), TOGETHER_MAX);
+        assert_eq!(take(&mut waiting, |_| ()), [TOGETHER_MAX, TOGETHER_MAX + 1, TOGETHER_MAX + 2]);
+        assert_eq!(take(&mut waiting, |_| ()), [0_usize; 0]);
+    }
+}
