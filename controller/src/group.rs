@@ -65,6 +65,7 @@ impl<W: Work> Group<W> {
     }
 
     /// Done also if the caller goes away meanwhile.
+    #[expect(clippy::disallowed_methods, reason = "who asks waits for it, and a stop for who asks")]
     pub(crate) async fn ask(&self, ask: W::Ask) -> Answer<W> {
         let _room = self.0.room.acquire().await.expect("nobody closes it");
         let (tell, told) = oneshot::channel();
@@ -84,6 +85,7 @@ impl<W: Work> Group<W> {
 
 impl<W: Work> Inner<W> {
     /// Until nobody waits.
+    #[expect(clippy::disallowed_methods, reason = "it is waited for at once")]
     async fn run(self: Arc<Self>) {
         loop {
             let some = {
@@ -164,9 +166,9 @@ const ROOM: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{collections::BTreeMap, time::Duration};
 
-    use tokio::{sync::Notify, time::timeout};
+    use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
     use super::*;
     use crate::db::StoreError;
@@ -188,7 +190,7 @@ mod tests {
         type Share = bool;
 
         fn share(ask: &u64) -> bool {
-            ask % 2 == 0
+            ask.is_multiple_of(2)
         }
 
         async fn together(&self, asks: &[u64]) -> Result<Vec<Answer<Self>>, StoreError> {
@@ -209,10 +211,10 @@ mod tests {
     /// Asks one after the other, and lets the first of them go when all are in the line.
     async fn ask(work: &Arc<Double>, asks: &[u64]) -> Vec<Option<u64>> {
         let group = Group::new(Arc::clone(work));
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         for ask in asks.iter().copied() {
             let group = group.clone();
-            tasks.push(tokio::spawn(async move { group.ask(ask).await }));
+            tasks.spawn(async move { (ask, group.ask(ask).await.unwrap()) });
             // It is in the line, or runs.
             tokio::task::yield_now().await;
         }
@@ -223,11 +225,12 @@ mod tests {
             }
         };
         let answers = async {
-            let mut answers = Vec::new();
-            for task in tasks {
-                answers.push(task.await.ok().map(|answer| answer.unwrap()));
+            let mut answers = BTreeMap::new();
+            while let Some(task) = tasks.join_next().await {
+                // None: it panicked.
+                answers.extend(task.ok());
             }
-            answers
+            asks.iter().map(|ask| answers.get(ask).copied()).collect()
         };
         let all = async {
             tokio::select! {
