@@ -77,6 +77,11 @@ impl StoreError {
         }
     }
 
+    /// The database is not there, as somebody else has found out.
+    pub(crate) const fn unavailable() -> Self {
+        Self::Query(sqlx::Error::PoolTimedOut)
+    }
+
     /// Is the database not there, rather than unwilling?
     pub fn is_unavailable(&self) -> bool {
         match self {

@@ -6,20 +6,20 @@
 
 use std::{
     collections::VecDeque,
-    fmt, slice,
+    fmt, mem, slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::db::{self, AsStoreError};
+use crate::db::{self, AsStoreError, StoreError};
 
 /// What a group does.
 pub(crate) trait Work: Send + Sync + 'static {
     type Ask: Send + Sync + 'static;
     type Done: Send + 'static;
-    type Error: AsStoreError + Send + 'static;
+    type Error: AsStoreError + From<StoreError> + Send + 'static;
     /// Only who has the same shares a transaction.
     type Share: PartialEq;
     /// Transactions at once: while one waits for its commit, the next does its work. One, if they
@@ -110,6 +110,14 @@ impl<W: Work> Inner<W> {
             some.into_iter().map(|waiting| (waiting.ask, waiting.tell)).unzip();
         let answers = match db::retry(|| self.work.together(&asks)).await {
             Ok(answers) => answers,
+            Err(error) if error.as_store_error().is_some_and(StoreError::is_unavailable) => {
+                // Nobody waits in a line for a database that is not there.
+                let line = mem::take(&mut self.line().waiting);
+                for waiting in line {
+                    let _gone = waiting.tell.send(Err(StoreError::unavailable().into()));
+                }
+                asks.iter().map(|_| Err(StoreError::unavailable().into())).collect()
+            }
             Err(error) if asks.len() == 1 => vec![Err(error)],
             Err(_) => join_all(asks.iter().map(|ask| self.alone(ask))).await,
         };
@@ -166,7 +174,7 @@ const ROOM: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{collections::BTreeMap, ops::Range, time::Duration};
 
     use tokio::{sync::Notify, task::JoinSet, time::timeout};
 
@@ -199,6 +207,9 @@ mod tests {
                 self.open.notified().await;
             }
             assert!(!asks.contains(&PANIC), "as asked for");
+            if asks.iter().any(|ask| AWAY.contains(ask)) {
+                return Err(StoreError::unavailable());
+            }
             if asks.len() > 1 && asks.iter().any(|ask| self.alone.contains(ask)) {
                 return Err(StoreError::Rows { want: 0, rows: 1 });
             }
@@ -207,6 +218,7 @@ mod tests {
     }
 
     const PANIC: u64 = 999_999;
+    const AWAY: Range<u64> = 888_800..888_810;
 
     /// Asks one after the other, and lets the first of them go when all are in the line.
     async fn ask(work: &Arc<Double>, asks: &[u64]) -> Vec<Option<u64>> {
@@ -214,7 +226,10 @@ mod tests {
         let mut tasks = JoinSet::new();
         for ask in asks.iter().copied() {
             let group = group.clone();
-            tasks.spawn(async move { (ask, group.ask(ask).await.unwrap()) });
+            tasks.spawn(async move {
+                let answer = group.ask(ask).await;
+                (ask, answer.map_err(|error| assert!(error.is_unavailable(), "{error}")).ok())
+            });
             // It is in the line, or runs.
             tokio::task::yield_now().await;
         }
@@ -227,10 +242,10 @@ mod tests {
         let answers = async {
             let mut answers = BTreeMap::new();
             while let Some(task) = tasks.join_next().await {
-                // None: it panicked.
+                // Those that panicked have none.
                 answers.extend(task.ok());
             }
-            asks.iter().map(|ask| answers.get(ask).copied()).collect()
+            asks.iter().map(|ask| answers.get(ask).copied().flatten()).collect()
         };
         let all = async {
             tokio::select! {
@@ -266,6 +281,15 @@ mod tests {
         let work = Arc::new(Double::default());
         let answers = ask(&work, &[2, 4, PANIC, 8]).await;
         assert_eq!(answers, [Some(4), Some(8), None, Some(16)]);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_database_that_is_not_there() {
+        let work = Arc::new(Double::default());
+        let answers = ask(&work, &[AWAY.start, AWAY.start + 2, 4, 6, 1]).await;
+        assert_eq!(answers, [None; 5]);
+        let went = work.went.lock().unwrap().clone();
+        assert_eq!(went.len(), 2, "{went:?}");
     }
 
     #[test]
