@@ -67,22 +67,23 @@ pub(super) async fn take(
               LIMIT 1
                 FOR UPDATE SKIP LOCKED),
            next AS MATERIALIZED (
-             SELECT e.id FROM inbox_event e
+             SELECT e.id, m.tenant_id, m.id AS merchant_id, m.version
+               FROM inbox_event e LEFT JOIN merchant m ON m.id = e.merchant_id
               WHERE e.state = 'new' AND e.next_at <= $1
                 AND e.merchant_id = (SELECT merchant_id FROM first)
                 AND (e.id = (SELECT id FROM first)
                   OR (e.channel = $3 AND (SELECT channel FROM first) = $3))
               ORDER BY e.next_at, e.id
               LIMIT $2
-                FOR UPDATE SKIP LOCKED)
+                FOR UPDATE OF e SKIP LOCKED)
            UPDATE inbox_event e SET state = 'applied', done_at = $1
-             FROM next LEFT JOIN (inbox_event same JOIN merchant m ON m.id = same.merchant_id)
-               ON same.id = next.id
+             FROM next
             WHERE e.id = next.id
            RETURNING e.id, e.channel, e.subject, e.proof, e.raw,
                      e.headers AS "headers: Json<BTreeMap<String, String>>", e.source_ip,
                      e.attempts, e.received_at AS "received_at: jiff_sqlx::Timestamp",
-                     m.tenant_id AS "tenant_id?", m.id AS "merchant_id?", m.version AS "version?""#,
+                     next.tenant_id AS "tenant_id?", next.merchant_id AS "merchant_id?",
+                     next.version AS "version?""#,
         now.to_sqlx() as _,
         limit,
         Channel::C2b.as_str(),
