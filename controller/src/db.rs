@@ -119,7 +119,10 @@ impl Db {
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_MAX)
                 .after_connect(move |connection, _meta| {
-                    Box::pin(async move { connection.execute(role.enter()).await.map(drop) })
+                    Box::pin(async move {
+                        connection.execute(PLANNING).await?;
+                        connection.execute(role.enter()).await.map(drop)
+                    })
                 })
                 .connect_lazy_with(options.clone())
         };
@@ -371,6 +374,10 @@ impl PoolRole {
     }
 }
 
+/// Statements are short and about few rows, which are in memory or on a disk without a moving part.
+/// As for one with such a part, Postgres joins some rows by reading a whole table, at ten times the
+/// cost; and to compile one takes longer than it saves.
+const PLANNING: &str = "SET random_page_cost = 1.1; SET jit = off";
 /// More do not make two cores faster, and a private cluster has 100 for everything.
 const APP_CONNECTIONS: u32 = 16;
 const INGEST_CONNECTIONS: u32 = 8;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::db::{self, AsStoreError, StoreError};
 
@@ -45,7 +45,7 @@ pub(crate) struct Group<W: Work>(Arc<Inner<W>>);
 struct Inner<W: Work> {
     work: W,
     line: Mutex<Line<W>>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 struct Line<W: Work> {
@@ -55,20 +55,35 @@ struct Line<W: Work> {
 
 struct Waiting<W: Work> {
     ask: W::Ask,
-    tell: oneshot::Sender<Answer<W>>,
+    tell: Tell<W>,
+}
+
+struct Tell<W: Work> {
+    answer: oneshot::Sender<Answer<W>>,
+    /// Taken until there is an answer, also if nobody hears it.
+    _place: OwnedSemaphorePermit,
+}
+
+impl<W: Work> Tell<W> {
+    fn tell(self, answer: Answer<W>) {
+        // Who went away does not hear it.
+        let _gone = self.answer.send(answer);
+    }
 }
 
 impl<W: Work> Group<W> {
     pub(crate) fn new(work: W) -> Self {
         let line = Mutex::new(Line { waiting: VecDeque::new(), running: 0 });
-        Self(Arc::new(Inner { work, line, room: Semaphore::new(ROOM) }))
+        Self(Arc::new(Inner { work, line, room: Arc::new(Semaphore::new(ROOM)) }))
     }
 
     /// Done also if the caller goes away meanwhile.
     #[expect(clippy::disallowed_methods, reason = "who asks waits for it, and a stop for who asks")]
     pub(crate) async fn ask(&self, ask: W::Ask) -> Answer<W> {
-        let _room = self.0.room.acquire().await.expect("nobody closes it");
-        let (tell, told) = oneshot::channel();
+        let room = Arc::clone(&self.0.room);
+        let place = room.acquire_owned().await.expect("nobody closes it");
+        let (answer, told) = oneshot::channel();
+        let tell = Tell { answer, _place: place };
         let begin = {
             let mut line = self.0.line();
             line.waiting.push_back(Waiting { ask, tell });
@@ -114,7 +129,7 @@ impl<W: Work> Inner<W> {
                 // Nobody waits in a line for a database that is not there.
                 let line = mem::take(&mut self.line().waiting);
                 for waiting in line {
-                    let _gone = waiting.tell.send(Err(StoreError::unavailable().into()));
+                    waiting.tell.tell(Err(StoreError::unavailable().into()));
                 }
                 asks.iter().map(|_| Err(StoreError::unavailable().into())).collect()
             }
@@ -123,8 +138,7 @@ impl<W: Work> Inner<W> {
         };
         assert_eq!(answers.len(), tells.len(), "each is answered");
         for (answer, tell) in answers.into_iter().zip(tells) {
-            // Who went away does not hear it.
-            let _gone = tell.send(answer);
+            tell.tell(answer);
         }
     }
 

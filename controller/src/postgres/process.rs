@@ -152,18 +152,13 @@ fn rotate(log: &Path) -> Result<(), ClusterError> {
 
 const SOCKET_LOCK: &str = ".s.PGSQL.5432.lock";
 /// On the command line, so that they hold whatever a file in the cluster says.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 10] = [
     "port=5432",
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "max_connections=100",
     "shared_buffers=256MB",
     "max_wal_size=2GB",
-    // Of a disk without a moving part, or memory. As for one with such a part, a few rows are joined
-    // by reading a whole table, which costs ten times as much.
-    "random_page_cost=1.1",
-    // Many short statements: compiling one takes longer than it saves.
-    "jit=off",
     "log_min_messages=warning",
     "log_line_prefix=%m [%p] ",
     "timezone=UTC",
