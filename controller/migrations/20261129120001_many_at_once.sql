@@ -162,11 +162,15 @@ BEGIN
      ORDER BY a.n;
 END $$;
 
+-- A plan is kept for whoever comes next, and knows only how many rows the first had: it goes by the
+-- keys of each row, also if the first had many.
+--
 -- Balances follow their postings, of all that one statement has made. Accounts are locked in the
 -- order of their ids, so that two who post do not wait for each other. Money that comes into a
 -- wallet is said to billing.
 CREATE OR REPLACE FUNCTION ledger_posting_apply() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp
+  SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
   PERFORM FROM ledger_account a
     WHERE (a.tenant_id, a.id) IN (SELECT tenant_id, account_id FROM fresh) AND a.track
@@ -192,7 +196,8 @@ CREATE TRIGGER ledger_posting_apply AFTER INSERT ON ledger_posting
 
 -- What is allocated is matched, and pays an invoice that was issued to who paid.
 CREATE OR REPLACE FUNCTION payment_allocation_apply() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp
+  SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   found_rows bigint;
 BEGIN
@@ -246,7 +251,8 @@ END $$;
 -- Sealed: its lines have the numbers up to how many they are, and each of these is taken when it is
 -- balanced, so that a later one finds no number.
 CREATE FUNCTION ledger_posting_sealed() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp
+  SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   other record;
 BEGIN

@@ -93,6 +93,11 @@ impl StoreError {
         }
     }
 
+    /// Was there none to ask with?
+    pub(crate) const fn has_no_connection(&self) -> bool {
+        matches!(self, Self::Query(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+    }
+
     fn is_state(&self, state: &str) -> bool {
         match self {
             Self::Query(sqlx::Error::Database(error)) => error.code().as_deref() == Some(state),

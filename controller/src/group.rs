@@ -1,17 +1,21 @@
 //! Group commit: what is asked for at about the same time is done in one transaction.
 //!
 //! Nobody waits for others to come. Who comes while few transactions run begins one at once; who
-//! comes later goes with all who came meanwhile. What goes wrong with a transaction of many is
-//! tried again for each alone, so that nobody fails for what another has asked.
+//! comes later goes with all who came meanwhile. What a database refuses to many is tried again for
+//! each alone, so that nobody fails for what another has asked. Who has another share waits for
+//! nobody, unless very many run.
 
 use std::{
     collections::VecDeque,
     fmt, mem, slice,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
+};
 
 use crate::db::{self, AsStoreError, StoreError};
 
@@ -21,10 +25,12 @@ pub(crate) trait Work: Send + Sync + 'static {
     type Done: Send + 'static;
     type Error: AsStoreError + From<StoreError> + Send + 'static;
     /// Only who has the same shares a transaction.
-    type Share: PartialEq;
-    /// Transactions at once: while one waits for its commit, the next does its work. One, if they
-    /// would only wait for each other.
+    type Share: PartialEq + Send + 'static;
+    /// Transactions of one share at once: while one waits for its commit, the next does its work.
+    /// One, if they would only wait for each other.
     const RUNNING_MAX: usize = 2;
+    /// So long it is waited for what becomes of them. Shorter than who asks waits.
+    const ANSWER_MAX: Duration = Duration::from_secs(25);
 
     fn share(ask: &Self::Ask) -> Self::Share;
 
@@ -50,7 +56,8 @@ struct Inner<W: Work> {
 
 struct Line<W: Work> {
     waiting: VecDeque<Waiting<W>>,
-    running: usize,
+    /// The share of each transaction that runs.
+    running: Vec<W::Share>,
 }
 
 struct Waiting<W: Work> {
@@ -73,7 +80,7 @@ impl<W: Work> Tell<W> {
 
 impl<W: Work> Group<W> {
     pub(crate) fn new(work: W) -> Self {
-        let line = Mutex::new(Line { waiting: VecDeque::new(), running: 0 });
+        let line = Mutex::new(Line { waiting: VecDeque::new(), running: Vec::new() });
         Self(Arc::new(Inner { work, line, room: Arc::new(Semaphore::new(ROOM)) }))
     }
 
@@ -84,61 +91,74 @@ impl<W: Work> Group<W> {
         let place = room.acquire_owned().await.expect("nobody closes it");
         let (answer, told) = oneshot::channel();
         let tell = Tell { answer, _place: place };
-        let begin = {
+        let some = {
             let mut line = self.0.line();
             line.waiting.push_back(Waiting { ask, tell });
-            let begin = line.running < W::RUNNING_MAX;
-            line.running += usize::from(begin);
-            begin
+            line.next()
         };
-        if begin {
-            tokio::spawn(Arc::clone(&self.0).run());
+        if !some.is_empty() {
+            tokio::spawn(Arc::clone(&self.0).run(some));
         }
         told.await.expect("it is answered unless it panics, and then so does this")
     }
 }
 
 impl<W: Work> Inner<W> {
-    /// Until nobody waits.
+    /// Until nobody waits who may run.
     #[expect(clippy::disallowed_methods, reason = "it is waited for at once")]
-    async fn run(self: Arc<Self>) {
-        loop {
-            let some = {
-                let mut line = self.line();
-                let some = take(&mut line.waiting, |waiting| W::share(&waiting.ask));
-                if some.is_empty() {
-                    line.running -= 1;
-                    return;
-                }
-                some
-            };
+    async fn run(self: Arc<Self>, mut some: Vec<Waiting<W>>) {
+        while let Some(share) = some.first().map(|waiting| W::share(&waiting.ask)) {
             // A task of its own: should it panic, the line goes on.
             let this = Arc::clone(&self);
             if let Err(error) = tokio::spawn(async move { this.answer(some).await }).await {
                 tracing::error!(%error, "a group of requests has no answer");
             }
+            let mut line = self.line();
+            let at = line.running.iter().position(|running| *running == share);
+            line.running.swap_remove(at.expect("it ran"));
+            some = line.next();
         }
     }
 
     async fn answer(&self, some: Vec<Waiting<W>>) {
         let (asks, tells): (Vec<_>, Vec<_>) =
             some.into_iter().map(|waiting| (waiting.ask, waiting.tell)).unzip();
-        let answers = match db::retry(|| self.work.together(&asks)).await {
+        let answers = match timeout(W::ANSWER_MAX, self.answers(&asks)).await {
             Ok(answers) => answers,
-            Err(error) if error.as_store_error().is_some_and(StoreError::is_unavailable) => {
-                // Nobody waits in a line for a database that is not there.
-                let line = mem::take(&mut self.line().waiting);
-                for waiting in line {
-                    waiting.tell.tell(Err(StoreError::unavailable().into()));
-                }
-                asks.iter().map(|_| Err(StoreError::unavailable().into())).collect()
-            }
-            Err(error) if asks.len() == 1 => vec![Err(error)],
-            Err(_) => join_all(asks.iter().map(|ask| self.alone(ask))).await,
+            // What became of it is not known.
+            Err(_elapsed) => unavailable::<W>(asks.len()),
         };
         assert_eq!(answers.len(), tells.len(), "each is answered");
         for (answer, tell) in answers.into_iter().zip(tells) {
             tell.tell(answer);
+        }
+    }
+
+    async fn answers(&self, asks: &[W::Ask]) -> Vec<Answer<W>> {
+        let error = match db::retry(|| self.work.together(asks)).await {
+            Ok(answers) => return answers,
+            Err(error) => error,
+        };
+        match error.as_store_error() {
+            Some(store) if store.is_unavailable() => {
+                if store.has_no_connection() {
+                    // Nobody waits in a line for a database that is not there.
+                    let line = mem::take(&mut self.line().waiting);
+                    for waiting in line {
+                        waiting.tell.tell(Err(StoreError::unavailable().into()));
+                    }
+                }
+                // Perhaps it was committed: it is not tried again.
+                unavailable::<W>(asks.len())
+            }
+            Some(_) | None if asks.len() == 1 => vec![Err(error)],
+            Some(_) | None => {
+                let mut answers = Vec::with_capacity(asks.len());
+                for ask in asks {
+                    answers.push(self.alone(ask).await);
+                }
+                answers
+            }
         }
     }
 
@@ -153,13 +173,29 @@ impl<W: Work> Inner<W> {
     }
 }
 
-/// The first, and those after it that have the same share; the others keep their order.
-fn take<T, S: PartialEq>(waiting: &mut VecDeque<T>, share: impl Fn(&T) -> S) -> Vec<T> {
-    let Some(first) = waiting.front().map(&share) else { return Vec::new() };
+impl<W: Work> Line<W> {
+    /// Who runs now: the first whose share may, and those behind with the same. None: all wait.
+    fn next(&mut self) -> Vec<Waiting<W>> {
+        if self.running.len() >= ALL_RUNNING_MAX {
+            return Vec::new();
+        }
+        let may = |share: &W::Share| {
+            self.running.iter().filter(|running| *running == share).count() < W::RUNNING_MAX
+        };
+        let shares = self.waiting.iter().map(|waiting| W::share(&waiting.ask));
+        let Some(share) = shares.into_iter().find(may) else { return Vec::new() };
+        let some = take(&mut self.waiting, |waiting| W::share(&waiting.ask) == share);
+        self.running.push(share);
+        some
+    }
+}
+
+/// Those that are meant, but not too many; the others keep their order.
+fn take<T>(waiting: &mut VecDeque<T>, is_meant: impl Fn(&T) -> bool) -> Vec<T> {
     let mut some = Vec::new();
     let mut rest = VecDeque::new();
     for one in waiting.drain(..) {
-        if some.len() < TOGETHER_MAX && share(&one) == first {
+        if some.len() < TOGETHER_MAX && is_meant(&one) {
             some.push(one);
         } else {
             rest.push_back(one);
@@ -167,6 +203,10 @@ fn take<T, S: PartialEq>(waiting: &mut VecDeque<T>, share: impl Fn(&T) -> S) -> 
     }
     *waiting = rest;
     some
+}
+
+fn unavailable<W: Work>(count: usize) -> Vec<Answer<W>> {
+    (0..count).map(|_| Err(StoreError::unavailable().into())).collect()
 }
 
 impl<W: Work> Clone for Group<W> {
@@ -181,6 +221,8 @@ impl<W: Work> fmt::Debug for Group<W> {
     }
 }
 
+/// Transactions of all shares at once. There are more connections, for who asks for something else.
+const ALL_RUNNING_MAX: usize = 8;
 /// More gain little, and hold what they have locked for longer.
 const TOGETHER_MAX: usize = 32;
 /// Who comes when so many wait, waits before the line.
@@ -188,9 +230,9 @@ const ROOM: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, ops::Range, time::Duration};
+    use std::{collections::BTreeMap, ops::Range};
 
-    use tokio::{sync::Notify, task::JoinSet, time::timeout};
+    use tokio::{sync::Notify, task::JoinSet};
 
     use super::*;
     use crate::db::StoreError;
@@ -210,6 +252,7 @@ mod tests {
         type Done = u64;
         type Error = StoreError;
         type Share = bool;
+        const ANSWER_MAX: Duration = Duration::from_secs(5);
 
         fn share(ask: &u64) -> bool {
             ask.is_multiple_of(2)
@@ -276,9 +319,9 @@ mod tests {
         let answers = ask(&work, &[2, 4, 6, 8, 1, 10, 3]).await;
         assert_eq!(answers, [4, 8, 12, 16, 2, 20, 6].map(Some));
         let went = work.went.lock().unwrap().clone();
-        assert_eq!(went.first(), Some(&vec![2]));
-        assert!(went.contains(&vec![6, 8, 10]), "{went:?}");
-        assert!(went.contains(&vec![1, 3]), "{went:?}");
+        // Odd ones do not wait for even ones.
+        assert_eq!(went.get(..4), Some([vec![2], vec![4], vec![1], vec![3]].as_slice()));
+        assert_eq!(went.get(4..), Some([vec![6, 8, 10]].as_slice()));
     }
 
     #[tokio::test]
@@ -300,17 +343,29 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_for_a_database_that_is_not_there() {
         let work = Arc::new(Double::default());
-        let answers = ask(&work, &[AWAY.start, AWAY.start + 2, 4, 6, 1]).await;
-        assert_eq!(answers, [None; 5]);
+        let answers = ask(&work, &[AWAY.start, AWAY.start + 2, 4, 6]).await;
+        assert_eq!(answers, [None; 4]);
         let went = work.went.lock().unwrap().clone();
         assert_eq!(went.len(), 2, "{went:?}");
+    }
+
+    #[tokio::test]
+    async fn who_hears_nothing_does_not_wait_for_ever() {
+        let work = Arc::new(Double::default());
+        let group = Group::new(Arc::clone(&work));
+        let error = group.ask(2).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
     }
 
     #[test]
     fn no_more_than_some_go_together() {
         let mut waiting: VecDeque<_> = (0..TOGETHER_MAX + 3).collect();
-        assert_eq!(take(&mut waiting, |_| ()).len(), TOGETHER_MAX);
-        assert_eq!(take(&mut waiting, |_| ()), [TOGETHER_MAX, TOGETHER_MAX + 1, TOGETHER_MAX + 2]);
-        assert_eq!(take(&mut waiting, |_| ()), [0_usize; 0]);
+        assert_eq!(take(&mut waiting, |_| true).len(), TOGETHER_MAX);
+        assert_eq!(
+            take(&mut waiting, |n| *n != TOGETHER_MAX + 1),
+            [TOGETHER_MAX, TOGETHER_MAX + 2]
+        );
+        assert_eq!(take(&mut waiting, |_| true), [TOGETHER_MAX + 1]);
+        assert_eq!(take(&mut waiting, |_| true), [0_usize; 0]);
     }
 }

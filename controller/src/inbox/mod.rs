@@ -213,22 +213,26 @@ impl Inbox {
         let mut tx = self.db.inbox_tx().await?;
         let events = store::take(&mut tx, limit, clock::now()).await?;
         let Some(first) = events.first() else { return Ok((0, true)) };
-        match self.apply_all(&mut tx, &events).await {
+        let applied = match self.apply_all(&mut tx, &events).await {
+            Ok(()) => tx.commit().await.map_err(|error| StoreError::from(error).into()),
+            Err(error) => {
+                tx.rollback().await?;
+                Err(error)
+            }
+        };
+        match applied {
             Ok(()) => {
-                tx.commit().await?;
                 // Who is told of it is told after the commit.
                 self.intents.ring();
                 metrics::histogram!("kennet_callback_apply_seconds").record(started.elapsed());
                 tracing::debug!(event.id = %first.id, events = events.len(), "applied");
                 Ok((events.len(), true))
             }
-            Err(error) => {
-                tx.rollback().await?;
-                if events.len() == 1 {
-                    self.put_back(first, &error).await?;
-                }
-                Ok((events.len(), events.len() == 1))
+            Err(error) if events.len() == 1 => {
+                self.put_back(first, &error).await?;
+                Ok((1, true))
             }
+            Err(_) => Ok((events.len(), false)),
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) async fn take(
                 AND (e.id = (SELECT id FROM first)
                   OR (e.channel = $3 AND (SELECT channel FROM first) = $3))
               ORDER BY e.next_at, e.id
-              LIMIT $2
+              LIMIT CASE WHEN (SELECT channel FROM first) = $3 THEN $2::bigint ELSE 1 END
                 FOR UPDATE OF e SKIP LOCKED)
            UPDATE inbox_event e SET state = 'applied', done_at = $1
              FROM next

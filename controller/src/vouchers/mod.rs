@@ -205,14 +205,13 @@ impl AsStoreError for VoucherError {
 pub struct Vouchers {
     db: Db,
     seal: Seal,
-    look_again: LookAgain,
     redeem: Group<Redeem>,
 }
 
 impl Vouchers {
     pub fn new(db: Db, seal: Seal, look_again: LookAgain) -> Self {
-        let redeem = Group::new(Redeem(db.clone()));
-        Self { db, seal, look_again, redeem }
+        let redeem = Group::new(Redeem { db: db.clone(), look_again });
+        Self { db, seal, redeem }
     }
 
     pub async fn list(
@@ -338,9 +337,7 @@ impl Vouchers {
             subscriber,
             now: clock::now(),
         };
-        let made = self.redeem.ask(redemption).await?;
-        self.look_again.ring();
-        Ok(made)
+        self.redeem.ask(redemption).await
     }
 
     fn mark(&self, tenant: TenantId, code: &VoucherCode) -> [u8; 32] {

@@ -14,6 +14,7 @@ use crate::{
     actor::Actor,
     audit, billing,
     db::{Db, Share, StoreError},
+    edges::LookAgain,
     group::{Answer, Work},
     idempotency::{self, Asked, Key, Made},
     tenants,
@@ -32,7 +33,10 @@ pub(super) struct Redemption {
 
 /// What redeems.
 #[derive(Clone, Debug)]
-pub(super) struct Redeem(pub(super) Db);
+pub(super) struct Redeem {
+    pub(super) db: Db,
+    pub(super) look_again: LookAgain,
+}
 
 impl Work for Redeem {
     type Ask = Redemption;
@@ -47,7 +51,7 @@ impl Work for Redeem {
     async fn together(&self, asks: &[Redemption]) -> Result<Vec<Answer<Self>>, VoucherError> {
         let Some(first) = asks.first() else { return Ok(Vec::new()) };
         let tenant = first.actor.tenant;
-        let mut tx = self.0.staff(&first.actor).await?;
+        let mut tx = self.db.staff(&first.actor).await?;
         let claims: Vec<_> = asks.iter().map(claim).collect();
         let before = idempotency::before_all(&mut tx, tenant, &claims, first.now).await?;
         let planned = store::planned(&mut tx, tenant, asks).await?;
@@ -111,6 +115,7 @@ impl Work for Redeem {
         idempotency::release(&mut tx, tenant, &idle).await?;
         audit::record_all(&mut tx, &changes).await?;
         tx.commit().await.map_err(StoreError::from)?;
+        self.look_again.ring();
         Ok(answers)
     }
 }
