@@ -6,7 +6,7 @@
 //! with the queue that they wait in here; segments up measure the internet. Nothing has to be in a
 //! packet for it, no time stamps, and the handshake counts as any other.
 
-/// A segment on its way. It lies in the lane, where each packet has to look anyway.
+/// A segment on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Sample {
@@ -28,7 +28,7 @@ pub struct Segment {
     pub has_ack: bool,
 }
 
-/// What a segment means for the sample of its own lane.
+/// What a segment means for the sample of its own direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Nothing,
@@ -50,15 +50,13 @@ impl Sample {
         flow: impl FnOnce() -> u32,
         now: impl FnOnce() -> u64,
     ) -> Step {
-        if self.at != 0 && now().saturating_sub(self.at) < LOST {
-            // What comes a second time may be acknowledged for the first: such a time is none (Karn).
-            let again = segment.length != 0
-                && segment.seq.wrapping_sub(self.ack).cast_signed() < 0
-                && self.flow == flow();
-            return if again { Step::Forget } else { Step::Nothing };
-        }
         if segment.length == 0 {
             return Step::Nothing;
+        }
+        if self.at != 0 && now().saturating_sub(self.at) < LOST {
+            // What comes a second time may be acknowledged for the first: such a time is none (Karn).
+            let again = segment.seq.wrapping_sub(self.ack).cast_signed() < 0 && self.flow == flow();
+            return if again { Step::Forget } else { Step::Nothing };
         }
         let ack = segment.seq.wrapping_add(segment.length);
         Step::Set { flow: flow(), ack }

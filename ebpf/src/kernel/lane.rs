@@ -3,7 +3,7 @@
 use super::{atomic::Word, packet::Size, time};
 use crate::{
     clock::Codel,
-    layout::{Direction, Lane, Shared, State},
+    layout::{Counts, Direction, Lane, Shared, State},
     rtt::{self, Sample, Segment, Step},
 };
 
@@ -31,40 +31,6 @@ impl SharedState {
     }
 
     #[inline(always)]
-    pub fn count_dropped(self, direction: Direction, size: Size) {
-        // SAFETY: by `new`.
-        unsafe {
-            let rest = &raw mut (*self.0).rest;
-            let (bytes, packets) = match direction {
-                Direction::Down => {
-                    (&raw mut (*rest).down_dropped_bytes, &raw mut (*rest).down_dropped_packets)
-                }
-                Direction::Up => {
-                    (&raw mut (*rest).up_dropped_bytes, &raw mut (*rest).up_dropped_packets)
-                }
-            };
-            Word::new(bytes).add(size.octets);
-            Word::new(packets).add(size.segments);
-        }
-    }
-
-    #[inline(always)]
-    pub fn count_free(self, direction: Direction, size: Size) {
-        // SAFETY: by `new`.
-        unsafe {
-            let rest = &raw mut (*self.0).rest;
-            let (bytes, packets) = match direction {
-                Direction::Down => {
-                    (&raw mut (*rest).down_free_bytes, &raw mut (*rest).down_free_packets)
-                }
-                Direction::Up => (&raw mut (*rest).up_free_bytes, &raw mut (*rest).up_free_packets),
-            };
-            Word::new(bytes).add(size.octets);
-            Word::new(packets).add(size.segments);
-        }
-    }
-
-    #[inline(always)]
     pub fn seen_at(self) -> Word {
         self.shared(|shared| {
             // SAFETY: by `new`.
@@ -80,32 +46,16 @@ impl SharedState {
         })
     }
 
-    /// The clock of what all sparse flows take.
     #[inline(always)]
-    pub fn sparse(self, direction: Direction) -> Word {
-        self.shared(|shared| {
-            // SAFETY: by `new`.
-            unsafe {
-                match direction {
-                    Direction::Down => &raw mut (*shared).sparse_down_at,
-                    Direction::Up => &raw mut (*shared).sparse_up_at,
-                }
-            }
-        })
-    }
-
-    /// The clock at the session's fair part of the site.
-    #[inline(always)]
-    pub fn fair(self, direction: Direction) -> Word {
-        self.shared(|shared| {
-            // SAFETY: by `new`.
-            unsafe {
-                match direction {
-                    Direction::Down => &raw mut (*shared).fair_down_at,
-                    Direction::Up => &raw mut (*shared).fair_up_at,
-                }
-            }
-        })
+    fn sample(self, direction: Direction) -> SharedSample {
+        // SAFETY: by `new`.
+        unsafe {
+            let shared = &raw mut (*self.0).shared;
+            SharedSample(match direction {
+                Direction::Down => &raw mut (*shared).sample_down,
+                Direction::Up => &raw mut (*shared).sample_up,
+            })
+        }
     }
 
     #[inline(always)]
@@ -118,18 +68,18 @@ impl SharedState {
     #[inline(always)]
     pub fn time(self, direction: Direction, segment: &Segment, flow: impl Fn() -> u32) {
         let (own, other) = match direction {
-            Direction::Down => (self.lane(Direction::Down), self.lane(Direction::Up)),
-            Direction::Up => (self.lane(Direction::Up), self.lane(Direction::Down)),
+            Direction::Down => (self.sample(Direction::Down), self.sample(Direction::Up)),
+            Direction::Up => (self.sample(Direction::Up), self.sample(Direction::Down)),
         };
-        let waiting = other.sample();
+        let waiting = other.load();
         if waiting.is_answered(segment, &flow) {
-            other.set_sample(Sample::default());
+            other.store(Sample::default());
             self.count_rtt(direction, time::exactly().saturating_sub(waiting.at));
         }
-        match own.sample().sent(segment, flow, time::about) {
+        match own.load().sent(segment, flow, time::about) {
             Step::Nothing => {}
-            Step::Set { flow, ack } => own.set_sample(Sample { flow, ack, at: time::exactly() }),
-            Step::Forget => own.set_sample(Sample::default()),
+            Step::Set { flow, ack } => own.store(Sample { flow, ack, at: time::exactly() }),
+            Step::Forget => own.store(Sample::default()),
         }
     }
 
@@ -156,11 +106,11 @@ pub struct SharedLane(*mut Lane);
 
 impl SharedLane {
     #[inline(always)]
-    pub fn count_passed(self, size: Size) {
+    pub fn count_dropped(self, size: Size) {
         // SAFETY: by `SharedState::new`.
         unsafe {
-            Word::new(&raw mut (*self.0).passed_bytes).add(size.octets);
-            Word::new(&raw mut (*self.0).passed_packets).add(size.segments);
+            Word::new(&raw mut (*self.0).dropped_bytes).add(size.octets);
+            Word::new(&raw mut (*self.0).dropped_packets).add(size.segments);
         }
     }
 
@@ -170,28 +120,18 @@ impl SharedLane {
         unsafe { Word::new(&raw mut (*self.0).clear_at) }
     }
 
+    /// The clock of what all sparse flows take.
     #[inline(always)]
-    fn sample(self) -> Sample {
+    pub fn sparse_at(self) -> Word {
         // SAFETY: by `SharedState::new`.
-        unsafe {
-            let sample = &raw const (*self.0).sample;
-            Sample {
-                flow: (&raw const (*sample).flow).read_volatile(),
-                ack: (&raw const (*sample).ack).read_volatile(),
-                at: (&raw const (*sample).at).read_volatile(),
-            }
-        }
+        unsafe { Word::new(&raw mut (*self.0).sparse_at) }
     }
 
+    /// The clock at the session's fair part of the site.
     #[inline(always)]
-    fn set_sample(self, to: Sample) {
+    pub fn fair_at(self) -> Word {
         // SAFETY: by `SharedState::new`.
-        unsafe {
-            let sample = &raw mut (*self.0).sample;
-            (&raw mut (*sample).flow).write_volatile(to.flow);
-            (&raw mut (*sample).ack).write_volatile(to.ack);
-            (&raw mut (*sample).at).write_volatile(to.at);
-        }
+        unsafe { Word::new(&raw mut (*self.0).fair_at) }
     }
 
     /// Nothing waits: CoDel has nothing to say.
@@ -232,6 +172,72 @@ impl SharedLane {
             (&raw mut (*codel).count).write_volatile(to.count);
             (&raw mut (*codel).last_count).write_volatile(to.last_count);
             (&raw mut (*codel).dropping).write_volatile(to.dropping);
+        }
+    }
+}
+
+/// A segment that is waited for, or none.
+#[derive(Clone, Copy)]
+struct SharedSample(*mut Sample);
+
+impl SharedSample {
+    #[inline(always)]
+    fn load(self) -> Sample {
+        // SAFETY: by `SharedState::new`.
+        unsafe {
+            Sample {
+                flow: (&raw const (*self.0).flow).read_volatile(),
+                ack: (&raw const (*self.0).ack).read_volatile(),
+                at: (&raw const (*self.0).at).read_volatile(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, to: Sample) {
+        // SAFETY: by `SharedState::new`.
+        unsafe {
+            (&raw mut (*self.0).flow).write_volatile(to.flow);
+            (&raw mut (*self.0).ack).write_volatile(to.ack);
+            (&raw mut (*self.0).at).write_volatile(to.at);
+        }
+    }
+}
+
+/// What this CPU has let through of a session. Nobody else writes it while packets find the session.
+#[derive(Clone, Copy)]
+pub struct OwnCounts {
+    counts: *mut Counts,
+    /// Otherwise others add to it, too.
+    is_own: bool,
+}
+
+impl OwnCounts {
+    /// # Safety
+    ///
+    /// `counts` points to a map value, which no other CPU writes if `is_own`.
+    #[inline(always)]
+    pub unsafe fn new(counts: *mut Counts, is_own: bool) -> Self {
+        Self { counts, is_own }
+    }
+
+    #[inline(always)]
+    pub fn add(self, is_free: bool, direction: Direction, size: Size) {
+        // SAFETY: by `new`; the edge reads each word in one piece.
+        unsafe {
+            let counts = self.counts;
+            let passed = if is_free { &raw mut (*counts).free } else { &raw mut (*counts).passed };
+            let (bytes, packets) = match direction {
+                Direction::Down => (&raw mut (*passed).down_bytes, &raw mut (*passed).down_packets),
+                Direction::Up => (&raw mut (*passed).up_bytes, &raw mut (*passed).up_packets),
+            };
+            if !self.is_own {
+                Word::new(bytes).add(size.octets);
+                Word::new(packets).add(size.segments);
+                return;
+            }
+            bytes.write_volatile(bytes.read_volatile().wrapping_add(size.octets));
+            packets.write_volatile(packets.read_volatile().wrapping_add(size.segments));
         }
     }
 }

@@ -2,13 +2,7 @@
 //!
 //! Each has a clock; the one that is furthest ahead decides, and all of them move on.
 
-use super::{
-    atomic::Word,
-    event,
-    lane::{SharedLane, SharedState},
-    maps,
-    time::Moment,
-};
+use super::{atomic::Word, event, lane::SharedLane, maps, time::Moment};
 use crate::{
     clock::{self, Arrival, Bounds, Decision, number::below},
     layout::{Account, AccountState, Direction, EventKind, Limit, SITE},
@@ -183,7 +177,8 @@ pub fn moment(comer: &Comer) -> Option<Moment> {
     // Whose account is not limited, and who has none, has a clock that stands.
     let account = maps::account_state(comer.account)?.clear_at(direction).load();
     let site = maps::account_state(SITE)?.clear_at(direction).load();
-    let (lane, fair) = (state.lane(direction).clear_at().load(), state.fair(direction).load());
+    let lane = state.lane(direction);
+    let (lane, fair) = (lane.clear_at().load(), lane.fair_at().load());
     Some(tick.unless_before([lane, account, site, fair]))
 }
 
@@ -215,7 +210,7 @@ pub fn admit(comer: &Comer, headers: &Headers, moment: Moment) -> Option<Leave> 
         let limit = limit_of(limits, direction, false);
         site_rate = limit.ns_per_byte;
         // Who keeps to its part does not wait for those who do not.
-        if site_rate != 0 && !is_fair(comer, limits, state, moment) {
+        if site_rate != 0 && !is_fair(comer, limits, lane, moment) {
             let arrival = arrival(shared.clear_at(direction), site_rate, moment);
             worst.consider(arrival, site_rate, limit.priority);
         }
@@ -227,7 +222,7 @@ pub fn admit(comer: &Comer, headers: &Headers, moment: Moment) -> Option<Leave> 
         lane.calm();
     } else {
         let cost = clock::cost(ns_per_byte, comer.octets, comer.segments);
-        if is_sparse(comer, state, (arrival.base, cost, ns_per_byte), headers, now) {
+        if is_sparse(comer, lane, (arrival.base, cost, ns_per_byte), headers, now) {
             leave = Leave { at: 0, priority: 0, decision: Decision::Pass };
         } else {
             let ect = headers.ecn != 0;
@@ -268,12 +263,9 @@ fn is_slow(comer: &Comer, account: &Account, shared: SharedAccount, now: u64) ->
 
 /// Whether the session keeps to its part of the site, which this packet is then counted to.
 #[inline(always)]
-fn is_fair(comer: &Comer, site: &Account, state: SharedState, moment: Moment) -> bool {
-    let (clock, ns_per_byte) = if comer.is_up {
-        (state.fair(Direction::Up), site.fair_up)
-    } else {
-        (state.fair(Direction::Down), site.fair_down)
-    };
+fn is_fair(comer: &Comer, site: &Account, lane: SharedLane, moment: Moment) -> bool {
+    let clock = lane.fair_at();
+    let ns_per_byte = if comer.is_up { site.fair_up } else { site.fair_down };
     if ns_per_byte == 0 {
         return false;
     }
@@ -305,13 +297,12 @@ fn decide(
 #[inline(always)]
 fn is_sparse(
     comer: &Comer,
-    state: SharedState,
+    lane: SharedLane,
     (base, cost, ns_per_byte): (u64, u64, u64),
     headers: &Headers,
     now: u64,
 ) -> bool {
     let packet = clock::cost(ns_per_byte, 1_500, 1);
-    let direction = if comer.is_up { Direction::Up } else { Direction::Down };
     // Slots have 20 bits at most.
     let of_lane = u64::from(comer.slot) << 33 | u64::from(comer.is_up) << 32;
     let key = of_lane | u64::from(headers.flow(comer.is_up));
@@ -319,7 +310,7 @@ fn is_sparse(
     let (is_sparse, mut after) = before.arrive(now, base, (cost, packet));
     let mut passes = false;
     if is_sparse {
-        let share = state.sparse(direction);
+        let share = lane.sparse_at();
         if let Some(next) = clock::share(share.load(), now, (cost, packet)) {
             share.store(next);
             passes = true;

@@ -2,21 +2,22 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    helpers::generated::bpf_get_smp_processor_id,
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 
 use super::{
     atomic::Word,
-    lane::SharedState,
+    lane::{OwnCounts, SharedState},
     levels::{Comer, SharedAccount},
     packet::Link,
 };
 use crate::{
     clock::{Flow, Muscle},
     layout::{
-        Account, AccountState, Address, Config, Device, Host, STRANGERS_MAX, Session, State,
-        Stranger, Visitor,
+        Account, AccountState, Address, Config, Counts, Device, Host, STRANGERS_MAX, Session,
+        State, Stranger, Visitor,
         near::{Bucket, Place},
     },
     parse::Headers,
@@ -45,6 +46,9 @@ static SESSIONS: Array<Session> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 static STATES: Array<State> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static COUNTS: Array<Counts> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 static ACCOUNTS: Array<Account> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -95,6 +99,9 @@ static BARE: u32 = 0;
 
 #[unsafe(no_mangle)]
 static TICK: u64 = 0;
+
+#[unsafe(no_mangle)]
+static SHARDS: u32 = 1;
 
 #[inline(always)]
 pub fn link() -> Link {
@@ -193,6 +200,20 @@ pub fn session(slot: u32) -> Option<&'static Session> {
 pub fn state(slot: u32) -> Option<SharedState> {
     // SAFETY: a whole map value.
     STATES.get_ptr_mut(slot).map(|state| unsafe { SharedState::new(state) })
+}
+
+/// Where this CPU counts.
+#[inline(always)]
+pub fn counts(slot: u32) -> Option<OwnCounts> {
+    // SAFETY: takes nothing.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    // SAFETY: as in `muscle`.
+    let last = unsafe { (&raw const SHARDS).read_volatile() }.wrapping_sub(1);
+    let is_own = cpu < last;
+    let shard = if is_own { cpu } else { last };
+    let at = slot.wrapping_mul(last.wrapping_add(1)).wrapping_add(shard);
+    // SAFETY: a whole map value; all but the last of a slot have one CPU.
+    COUNTS.get_ptr_mut(at).map(|counts| unsafe { OwnCounts::new(counts, is_own) })
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::__sk_buff;
 
 use super::{
     event, garden,
-    lane::{SharedLane, SharedState},
+    lane::{OwnCounts, SharedLane, SharedState},
     levels::{self, Comer, is_first},
     maps,
     packet::{Packet, Size},
@@ -30,10 +30,11 @@ pub fn pass(
 ) -> Result<(), Reason> {
     let session = maps::session(slot).ok_or(Reason::NoSlot)?;
     let state = maps::state(slot).ok_or(Reason::NoSlot)?;
+    let counts = maps::counts(slot).ok_or(Reason::NoSlot)?;
     let size = packet.size(headers, direction);
-    let passed = judge(packet, config, headers, direction, (slot, session, state), size);
+    let passed = judge(packet, config, headers, direction, (slot, session, state, counts), size);
     if passed.is_err() {
-        state.count_dropped(direction, size);
+        state.lane(direction).count_dropped(size);
     }
     passed
 }
@@ -44,7 +45,7 @@ fn judge(
     config: &Config,
     headers: &Headers,
     direction: Direction,
-    (slot, session, state): (u32, &Session, SharedState),
+    (slot, session, state, counts): (u32, &Session, SharedState, OwnCounts),
     size: Size,
 ) -> Result<(), Reason> {
     let is_up = matches!(direction, Direction::Up);
@@ -107,7 +108,7 @@ fn judge(
     };
     keep_to_rates(packet, state.lane(direction), comer)?;
     if is_free {
-        state.count_free(direction, size);
+        counts.add(true, direction, size);
         return Ok(());
     }
     if let Some((account, shared)) = account
@@ -124,7 +125,7 @@ fn judge(
     } else if let Some((_, shared)) = account {
         shared.charged().add(size.octets);
     }
-    state.lane(direction).count_passed(size);
+    counts.add(false, direction, size);
     if headers.protocol == TCP
         && let Some(segment) = headers.segment(size.once)
     {

@@ -9,6 +9,7 @@
 //! | [`PREFIXES`] | prefix of an [`Address`] | slot, `u32` | edge |
 //! | [`SESSIONS`] | slot | [`Session`] | edge |
 //! | [`STATES`] | slot | [`State`] | programs; the edge zeroes a slot that nothing points to |
+//! | [`COUNTS`] | slot times [`SHARDS`], and a CPU | [`Counts`] | programs; the edge as it does states |
 //! | [`ACCOUNTS`] | number | [`Account`] | edge |
 //! | [`ACCOUNT_STATES`] | number | [`AccountState`] | programs; the edge sets it before it is used |
 //! | [`GARDEN`] | prefix of an [`Address`] | [`Plot`] | edge |
@@ -20,7 +21,7 @@
 //! | [`VERDICTS`] | [`Reason`](crate::verdict::Reason) | packets, `u64` per CPU | programs |
 //! | [`HOST`] | 0 | [`Host`] | edge |
 //!
-//! Configuration, near devices, sessions, accounts and their states are `BPF_F_MMAPABLE`: the edge reads and
+//! Configuration, near devices, sessions, accounts, their states and counts are `BPF_F_MMAPABLE`: the edge reads and
 //! writes them as words of 64 bits, without system calls.
 //!
 //! Account 0 is the site: everybody's.
@@ -39,7 +40,7 @@ pub use address::Address;
 pub use config::{Config, Host, Plot, Stranger, Visitor};
 pub use event::{DNS_BYTES_MAX, DnsAnswer, Event, EventKind};
 pub use session::{Binding, Class, Limit, Session};
-pub use state::{Lane, Rest, Shared, State};
+pub use state::{Counts, Lane, Passed, Shared, State};
 
 /// Part of the pins' path: programs and edges of different layouts never share a map.
 pub const LAYOUT: u32 = 2;
@@ -51,6 +52,7 @@ pub const ADDRESSES: &str = "ADDRESSES";
 pub const PREFIXES: &str = "PREFIXES";
 pub const SESSIONS: &str = "SESSIONS";
 pub const STATES: &str = "STATES";
+pub const COUNTS: &str = "COUNTS";
 pub const ACCOUNTS: &str = "ACCOUNTS";
 pub const ACCOUNT_STATES: &str = "ACCOUNT_STATES";
 pub const GARDEN: &str = "GARDEN";
@@ -63,7 +65,7 @@ pub const VERDICTS: &str = "VERDICTS";
 pub const HOST: &str = "HOST";
 
 /// What the programs share with their successors.
-pub const MAPS: [&str; 17] = [
+pub const MAPS: [&str; 18] = [
     CONFIG,
     DEVICES,
     NEAR,
@@ -71,6 +73,7 @@ pub const MAPS: [&str; 17] = [
     PREFIXES,
     SESSIONS,
     STATES,
+    COUNTS,
     ACCOUNTS,
     ACCOUNT_STATES,
     GARDEN,
@@ -92,6 +95,10 @@ pub const BARE: &str = "BARE";
 
 /// Nanoseconds between two of the kernel's ticks.
 pub const TICK: &str = "TICK";
+
+/// How many [`COUNTS`] each slot has: one for each CPU, and the last for the edge and for CPUs that
+/// came later.
+pub const SHARDS: &str = "SHARDS";
 
 /// Devices without a session share the clocks of so many.
 pub const STRANGERS_MAX: u32 = 4_096;

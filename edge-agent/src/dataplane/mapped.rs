@@ -23,7 +23,7 @@ use super::{DataplaneError, Slot, Within};
 pub(super) struct Mapped {
     start: NonNull<AtomicU64>,
     words: NonZeroUsize,
-    /// Words of one entry.
+    /// Words of all entries of one slot.
     stride: usize,
     slots: u32,
 }
@@ -38,15 +38,32 @@ unsafe impl Send for Mapped {}
 impl Mapped {
     /// `stride`: words of one entry, which must be what the map was made for.
     pub(super) fn open(map: &MapData, stride: usize) -> Result<Self, DataplaneError> {
-        Self::map(map, stride, ProtFlags::PROT_READ)
+        Self::map(map, (stride, None), ProtFlags::PROT_READ)
     }
 
-    fn map(map: &MapData, stride: usize, access: ProtFlags) -> Result<Self, DataplaneError> {
+    /// Of which each slot has several entries in a row, of so many words.
+    pub(super) fn open_shards(
+        map: &MapData,
+        words: usize,
+        slots: u32,
+    ) -> Result<Self, DataplaneError> {
+        Self::map(map, (words, Some(slots)), ProtFlags::PROT_READ)
+    }
+
+    fn map(
+        map: &MapData,
+        (words, slots): (usize, Option<u32>),
+        access: ProtFlags,
+    ) -> Result<Self, DataplaneError> {
         let info = map.info().within(|| "ask for the size of a map".to_owned())?;
-        let slots = info.max_entries();
-        if usize::try_from(info.value_size()) != Ok(stride * size_of::<u64>()) {
+        let entries = info.max_entries();
+        let slots = slots.unwrap_or(entries);
+        let is_even = entries.checked_rem(slots) == Some(0);
+        if !is_even || usize::try_from(info.value_size()) != Ok(words * size_of::<u64>()) {
             return Err(DataplaneError::Layout(info.value_size()));
         }
+        let shards = entries.checked_div(slots).and_then(|shards| usize::try_from(shards).ok());
+        let stride = words * shards.unwrap_or_default();
         let words = usize::try_from(slots)
             .ok()
             .and_then(|slots| NonZeroUsize::new(slots.checked_mul(stride)?))
@@ -79,6 +96,22 @@ impl Mapped {
         Ok(loaded)
     }
 
+    /// Of all shards, word by word.
+    pub(super) fn sum<const N: usize>(&self, slot: Slot) -> Result<[u64; N], DataplaneError> {
+        let mut sum = [0_u64; N];
+        for shard in self.entry(slot)?.chunks_exact(N) {
+            for (sum, word) in sum.iter_mut().zip(shard) {
+                *sum = sum.wrapping_add(word.load(Ordering::Relaxed));
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Where the last shard of a slot begins, if each has so many words.
+    pub(super) const fn last_shard(&self, words: usize) -> usize {
+        self.stride - words
+    }
+
     fn entry(&self, slot: Slot) -> Result<&[AtomicU64], DataplaneError> {
         // SAFETY: `words` words are mapped at `start` for as long as `self` lives, page-aligned,
         // and nobody in this process sees them except as atomics.
@@ -100,7 +133,24 @@ impl Drop for Mapped {
 
 impl MappedMut {
     pub(super) fn open(map: &MapData, stride: usize) -> Result<Self, DataplaneError> {
-        Mapped::map(map, stride, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE).map(Self)
+        Mapped::map(map, (stride, None), ProtFlags::PROT_READ | ProtFlags::PROT_WRITE).map(Self)
+    }
+
+    pub(super) fn open_shards(
+        map: &MapData,
+        words: usize,
+        slots: u32,
+    ) -> Result<Self, DataplaneError> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        Mapped::map(map, (words, Some(slots)), access).map(Self)
+    }
+
+    /// All words of a slot to zero.
+    pub(super) fn clear(&mut self, slot: Slot) -> Result<(), DataplaneError> {
+        for word in self.0.entry(slot)? {
+            word.store(0, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// From the entry's first word on.
@@ -125,7 +175,7 @@ impl MappedMut {
         Ok(())
     }
 
-    /// Beside the programs, which count there, too.
+    /// Beside the programs, where they add with a lock, too.
     pub(super) fn add(
         &mut self,
         slot: Slot,

@@ -17,9 +17,15 @@ use ebpf::{
         near::{Bucket, Place},
     },
 };
-use edge_agent::dataplane::{Dataplane as _, Garden, bpf::Notice};
+use edge_agent::dataplane::{Dataplane as _, Entry, Garden, Slot, bpf::Notice};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+use shared::{id::SessionId, net::Mac, octets::Counters};
+use uuid::Uuid;
 
-use crate::world::{CLIENT, World, entry, reading, verdict};
+use crate::world::{CLIENT, SLOT, World, entry, reading, shape, verdict};
 
 /// `TCX_NEXT`, -1.
 const NEXT: u32 = u32::MAX;
@@ -36,6 +42,10 @@ impl Programs {
         let muscle = Muscle::Htb.number();
         loader.override_global(layout::MUSCLE, &muscle, true);
         let folder = world.settings.pins.join(format!("v{}", layout::LAYOUT));
+        let counts = MapData::from_pin(folder.join(format!("map-{}", layout::COUNTS)));
+        let counts = counts.expect("the running ones count").info().expect("a map").max_entries();
+        let shards = counts / world.settings.slots;
+        loader.override_global(layout::SHARDS, &shards, true);
         for name in layout::MAPS {
             loader.map_pin_path(name, folder.join(format!("map-{name}")));
         }
@@ -68,7 +78,7 @@ fn object() -> &'static [u8] {
 }
 
 fn frame(from: &str, tags: &[u16], ethertype: u16, rest: &[u8]) -> Vec<u8> {
-    let from: shared::net::Mac = from.parse().expect("a MAC address");
+    let from: Mac = from.parse().expect("a MAC address");
     let mut bytes = [[2, 0, 0, 0, 1, 0x77], from.0].concat();
     for tag in tags {
         bytes.extend(tag.to_be_bytes());
@@ -120,6 +130,43 @@ fn tags_are_not_metered_and_sessions_are_found_behind_them() {
     assert_eq!(programs.run("up", &frame("02:00:00:00:00:99", &[], 0x0800, &packet)), DROP);
     assert_eq!(programs.run("up", &frame(CLIENT, &[0x88a8], 0x8100, &[])), DROP);
     assert_eq!(verdict(&bpf, "malformed"), 1);
+}
+
+#[test]
+fn what_each_cpu_lets_through_is_one_sum() {
+    let world = World::new("cpus");
+    let mut bpf = world.open();
+    let beside = [Slot(SLOT.0 - 1), Slot(SLOT.0 + 1)];
+    bpf.install_all(&[entry(1, 10_000, 10_000), other(beside[0]), other(beside[1])]).unwrap();
+    let programs = Programs::beside(&world);
+    let cpus = sched_getaffinity(Pid::from_raw(0)).expect("some CPUs");
+    let packet = frame(CLIENT, &[], 0x0800, &[0x45; 100]);
+    let mut sent = 0;
+    for cpu in (0..CpuSet::count()).filter(|cpu| cpus.is_set(*cpu).expect("it is in the set")) {
+        let mut one = CpuSet::new();
+        one.set(cpu).expect("it is in the set");
+        sched_setaffinity(Pid::from_raw(0), &one).expect("a CPU that is there");
+        for _ in 0..=cpu {
+            assert_eq!(programs.run("up", &packet), NEXT);
+            sent += 1;
+        }
+    }
+    let passed = reading(&bpf).passed;
+    assert_eq!((passed.up_packets, passed.up_bytes), (sent, sent * 100));
+    for reading in bpf.read(&beside).unwrap() {
+        assert_eq!(reading.passed, Counters::default());
+    }
+
+    // Who has the slot next begins at nothing.
+    bpf.install(&other(SLOT)).unwrap();
+    assert_eq!(reading(&bpf).passed, Counters::default());
+}
+
+/// Of a device that sends nothing.
+fn other(slot: Slot) -> Entry {
+    let device = u8::try_from(slot.0).expect("not that many");
+    let id = SessionId::from_uuid(Uuid::from_u128(100 + u128::from(slot.0)));
+    Entry::of_device(slot, id, Mac([2, 0, 0, 0, 9, device]), shape(10_000, 10_000))
 }
 
 #[test]
@@ -194,7 +241,7 @@ fn multicast_to_nobody_and_slots_beyond_the_arrays_are_refused() {
     let path = world.settings.pins.join(format!("v{}/map-DEVICES", layout::LAYOUT));
     let map = Map::HashMap(MapData::from_pin(path).expect("it is pinned"));
     let mut devices: HashMap<MapData, u64, u32> = map.try_into().expect("a hash map");
-    let client: shared::net::Mac = CLIENT.parse().expect("a MAC address");
+    let client: Mac = CLIENT.parse().expect("a MAC address");
     let device = layout::Device::from_mac(client.0);
     devices.insert(device.0, 999_999, 0).expect("room for one");
     // The programs look into that map where a bucket of the near one is full.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use ebpf::{
     clock,
-    layout::{self, Binding, Device, Direction, Lane, Limit, Rest, State},
+    layout::{self, Binding, Counts, Device, Direction, Lane, Limit, State},
 };
 use shared::{
     id::SessionId,
@@ -152,29 +152,27 @@ const fn from_class(class: u32) -> Class {
     }
 }
 
-/// From all words of a state.
-pub(super) fn reading(words: &[u64; State::WORDS]) -> Reading {
+/// From what all CPUs have counted, and all words of a state.
+pub(super) fn reading(counts: &[u64; Counts::WORDS], words: &[u64; State::WORDS]) -> Reading {
     let of = |at: usize| words.get(at).copied().unwrap_or_default();
-    let rest = State::REST;
+    let passed = |at: usize| {
+        let of = |at: usize| counts.get(at).copied().unwrap_or_default();
+        Counters {
+            down_bytes: of(at),
+            down_packets: of(at + 1),
+            up_bytes: of(at + Counts::UP),
+            up_packets: of(at + Counts::UP + 1),
+        }
+    };
     Reading {
-        passed: Counters {
-            down_bytes: of(State::DOWN + Lane::PASSED_BYTES),
-            up_bytes: of(State::UP + Lane::PASSED_BYTES),
-            down_packets: of(State::DOWN + Lane::PASSED_PACKETS),
-            up_packets: of(State::UP + Lane::PASSED_PACKETS),
-        },
+        passed: passed(Counts::PASSED),
         dropped: Counters {
-            down_bytes: of(rest + Rest::DROPPED_BYTES),
-            up_bytes: of(rest + Rest::UP + Rest::DROPPED_BYTES),
-            down_packets: of(rest + Rest::DROPPED_PACKETS),
-            up_packets: of(rest + Rest::UP + Rest::DROPPED_PACKETS),
+            down_bytes: of(State::DOWN + Lane::DROPPED_BYTES),
+            up_bytes: of(State::UP + Lane::DROPPED_BYTES),
+            down_packets: of(State::DOWN + Lane::DROPPED_PACKETS),
+            up_packets: of(State::UP + Lane::DROPPED_PACKETS),
         },
-        free: Counters {
-            down_bytes: of(rest + Rest::FREE_BYTES),
-            up_bytes: of(rest + Rest::UP + Rest::FREE_BYTES),
-            down_packets: of(rest + Rest::FREE_PACKETS),
-            up_packets: of(rest + Rest::UP + Rest::FREE_PACKETS),
-        },
+        free: passed(Counts::FREE),
         happened: Happened(of(State::EVENTS)),
     }
 }

@@ -1,7 +1,7 @@
 //! Taking sessions over from maps of another layout, with all that was counted.
 
 use aya::maps::{Array, Map, MapData};
-use ebpf::layout::{self, Class as LayoutClass, Direction, Lane, Rest, State, v1};
+use ebpf::layout::{self, Class as LayoutClass, Counts, Direction, Lane, State, v1};
 use shared::{
     id::SessionId,
     net::Mac,
@@ -65,25 +65,42 @@ impl Older {
     /// Moves what the older programs have counted, when none of them runs any more. The new ones
     /// count already: this is added beside them. Each number is taken away where it was, so that
     /// nobody who has to begin again adds it a second time.
-    pub(super) fn hand_counters(&mut self, to: &mut MappedMut) -> Result<(), DataplaneError> {
-        for entry in &self.entries {
-            for (lane, from, rest) in [(State::DOWN, 0, 0), (State::UP, v1::LANE_WORDS, Rest::UP)] {
+    pub(super) fn hand_counters(
+        &mut self,
+        counts: &mut MappedMut,
+        states: &mut MappedMut,
+    ) -> Result<(), DataplaneError> {
+        // The one that no CPU adds to without a lock.
+        let own = counts.last_shard(Counts::WORDS);
+        let Self { states: older, entries, .. } = self;
+        for Entry { slot, .. } in &*entries {
+            for (from, passed, lane) in
+                [(0, 0, State::DOWN), (v1::LANE_WORDS, Counts::UP, State::UP)]
+            {
                 let from = from + v1::LANE_COUNTERS;
-                for (from, word) in (from..).zip([
-                    lane + Lane::PASSED_BYTES,
-                    lane + Lane::PASSED_PACKETS,
-                    State::REST + rest + Rest::DROPPED_BYTES,
-                    State::REST + rest + Rest::DROPPED_PACKETS,
-                ]) {
-                    let value = self.states.load_one(entry.slot, from)?;
-                    to.add(entry.slot, word, value)?;
-                    self.states.store_one(entry.slot, from, 0)?;
-                }
+                hand(*slot, (older, from), (counts, own + Counts::PASSED + passed))?;
+                hand(*slot, (older, from + PAIR), (states, lane + Lane::DROPPED_BYTES))?;
             }
         }
         Ok(())
     }
 }
+
+/// Bytes, and packets behind them.
+fn hand(
+    slot: Slot,
+    (from, first): (&mut MappedMut, usize),
+    (to, at): (&mut MappedMut, usize),
+) -> Result<(), DataplaneError> {
+    for word in 0..PAIR {
+        let value = from.load_one(slot, first + word)?;
+        to.add(slot, at + word, value)?;
+        from.store_one(slot, first + word, 0)?;
+    }
+    Ok(())
+}
+
+const PAIR: usize = 2;
 
 fn entry(slot: Slot, session: &v1::Session) -> Option<Entry> {
     let [high, low] = session.id;

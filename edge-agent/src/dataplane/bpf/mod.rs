@@ -13,7 +13,7 @@ use std::{
 use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
 use ebpf::{
     clock::{Muscle as Kind, ns_per_byte},
-    layout::{self, AccountState, Config, State, near::Bucket},
+    layout::{self, AccountState, Config, Counts, State, near::Bucket},
     verdict::Reason,
 };
 use nix::time::{ClockId, clock_gettime};
@@ -59,6 +59,7 @@ pub struct Bpf {
     config: MappedMut,
     sessions: MappedMut,
     states: MappedMut,
+    counts: MappedMut,
     accounts: MappedMut,
     account_states: MappedMut,
     plots: LpmTrie<MapData, [u32; 4], u32>,
@@ -103,7 +104,7 @@ impl Bpf {
         bpf.attach(&legs.lan, Some(programs))?;
         if let Some(older) = &mut older {
             Self::settle();
-            older.hand_counters(&mut bpf.states)?;
+            older.hand_counters(&mut bpf.counts, &mut bpf.states)?;
         }
         bpf.pins.sweep(&settings.lan)?;
         let kept = if Hook::here() == Hook::Clsact { &settings.lan[..] } else { &[] };
@@ -117,10 +118,12 @@ impl Bpf {
         programs: &mut Programs,
         muscle: Muscle,
     ) -> Result<Self, DataplaneError> {
+        let counts = programs.take(layout::COUNTS)?;
         let mut mapped = |name, stride| MappedMut::open(data(&programs.take(name)?)?, stride);
         let config = mapped(layout::CONFIG, Config::WORDS)?;
         let sessions = mapped(layout::SESSIONS, layout::Session::WORDS)?;
         let states = mapped(layout::STATES, State::WORDS)?;
+        let counts = MappedMut::open_shards(data(&counts)?, Counts::WORDS, states.slots())?;
         let accounts = mapped(layout::ACCOUNTS, layout::Account::WORDS)?;
         let account_states = mapped(layout::ACCOUNT_STATES, AccountState::WORDS)?;
         if sessions.slots() != settings.slots {
@@ -144,6 +147,7 @@ impl Bpf {
             config,
             sessions,
             states,
+            counts,
             accounts,
             account_states,
             plots: programs.typed(layout::GARDEN)?,
@@ -335,7 +339,8 @@ impl Dataplane for Bpf {
     }
 
     fn read(&self, slots: &[Slot]) -> Result<Vec<Reading>, DataplaneError> {
-        slots.iter().map(|&slot| Ok(reading(&self.states.load(slot, 0)?))).collect()
+        let read = |&slot| Ok(reading(&self.counts.sum(slot)?, &self.states.load(slot, 0)?));
+        slots.iter().map(read).collect()
     }
 
     fn observe(&self) -> Result<Vec<Entry>, DataplaneError> {
@@ -400,7 +405,9 @@ impl Bpf {
         wanted: &layout::Session,
     ) -> Result<(), DataplaneError> {
         if there.id != wanted.id {
-            self.states.store(slot, &[0; State::WORDS])?;
+            // Nothing finds the slot any more: a program that still counted would bring it all back.
+            self.states.clear(slot)?;
+            self.counts.clear(slot)?;
         }
         if rates_of(there) != rates_of(wanted) {
             // What was owed at another rate is forgiven: the change counts from the next packet.

@@ -55,6 +55,8 @@ impl Programs {
         loader.override_global(layout::BARE, &bare, true);
         let tick = tick().within(|| "learn how long a tick of the kernel is".to_owned())?;
         loader.override_global(layout::TICK, &tick, true);
+        let shards = shards(pins)?;
+        loader.override_global(layout::SHARDS, &shards, true);
         for name in layout::MAPS {
             loader.map_pin_path(name, pins.map(name));
         }
@@ -66,6 +68,7 @@ impl Programs {
             (layout::PREFIXES, slots),
             (layout::SESSIONS, slots),
             (layout::STATES, slots),
+            (layout::COUNTS, slots.saturating_mul(shards)),
             (layout::ACCOUNTS, accounts(slots)),
             (layout::ACCOUNT_STATES, accounts(slots)),
             (layout::GARDEN, GARDEN_MAX),
@@ -123,8 +126,8 @@ impl Programs {
     }
 }
 
-/// The programs keep what they know of a packet in memory of their CPU. A kernel with PREEMPT_RT may,
-/// from 6.18 on, let one interrupt another there.
+/// The programs keep what they know of a packet in memory of their CPU, and count there without a
+/// lock. A kernel with PREEMPT_RT may, from 6.18 on, let one interrupt another.
 pub(super) fn warn_of_realtime() {
     let is_realtime = fs::read_to_string("/sys/kernel/realtime").is_ok_and(|it| it.trim() == "1");
     if is_realtime {
@@ -136,6 +139,27 @@ pub(super) fn warn_of_realtime() {
 fn tick() -> io::Result<u64> {
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?;
     Ok(Duration::from(tick).as_nanos().try_into().unwrap_or(u64::MAX))
+}
+
+/// One for each CPU, and one for the edge and for CPUs that come later; or what those have that are
+/// pinned.
+fn shards(pins: &Pins) -> Result<u32, DataplaneError> {
+    let entries = |name| {
+        let map = MapData::from_pin(pins.map(name)).ok()?;
+        Some(map.info().ok()?.max_entries())
+    };
+    if let (Some(counts), Some(slots)) = (entries(layout::COUNTS), entries(layout::STATES)) {
+        return Ok(counts.checked_div(slots).unwrap_or(1));
+    }
+    let attempt = || format!("learn from {ONLINE} which CPUs there are");
+    let text = fs::read_to_string(ONLINE).within(attempt)?;
+    let last = last_cpu(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+    Ok(last.within(attempt)?.saturating_add(2))
+}
+
+/// Of a list as `0-3` or `0,2-5`: it counts, whatever is missing before it.
+fn last_cpu(list: &str) -> Option<u32> {
+    list.trim().rsplit(['-', ',']).next()?.parse().ok()
 }
 
 /// The verifier stops with EAGAIN when a signal arrives in the middle of it: nothing is wrong then,
@@ -238,6 +262,9 @@ pub(super) const fn accounts(slots: u32) -> u32 {
 pub(super) const PROGRAMS: [(&str, Direction); 2] =
     [("up", Direction::Up), ("down", Direction::Down)];
 
+/// Not those that are possible: where machines can grow, that is some hundred.
+const ONLINE: &str = "/sys/devices/system/cpu/online";
+
 /// A signal in each of so many is a fault elsewhere.
 const LOAD_ATTEMPTS: usize = 100;
 
@@ -246,3 +273,17 @@ const GARDEN_MAX: u32 = 16_384;
 
 /// Some thousand events.
 const EVENTS_BYTES: u32 = 256 * 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cpu_has_a_place() {
+        for (list, last) in
+            [("0\n", Some(0)), ("0-3\n", Some(3)), ("0,2-5\n", Some(5)), ("", None), ("a", None)]
+        {
+            assert_eq!(last_cpu(list), last, "{list:?}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, PerCpuArray};
 use ebpf::{
-    layout::{self, Account as LayoutAccount, AccountState, State},
+    layout::{self, Account as LayoutAccount, AccountState, Counts, State},
     rtt::BUCKETS,
     verdict::Reason,
 };
@@ -22,6 +22,7 @@ pub struct Reader {
     keys: Keys,
     sessions: Mapped,
     states: Mapped,
+    counts: Mapped,
     accounts: Mapped,
     account_states: Mapped,
     verdicts: PerCpuArray<MapData, u64>,
@@ -49,10 +50,12 @@ impl Reader {
             LpmTrie::try_from(Map::LpmTrie(data(layout::PREFIXES)?)).within(attempt)?,
         )?;
         let verdicts = Map::PerCpuArray(data(layout::VERDICTS)?);
+        let sessions = mapped(layout::SESSIONS, layout::Session::WORDS)?;
         Ok(Self {
             keys,
-            sessions: mapped(layout::SESSIONS, layout::Session::WORDS)?,
             states: mapped(layout::STATES, State::WORDS)?,
+            counts: Mapped::open_shards(&data(layout::COUNTS)?, Counts::WORDS, sessions.slots())?,
+            sessions,
             accounts: mapped(layout::ACCOUNTS, LayoutAccount::WORDS)?,
             account_states: mapped(layout::ACCOUNT_STATES, AccountState::WORDS)?,
             verdicts: PerCpuArray::try_from(verdicts)
@@ -66,7 +69,8 @@ impl Reader {
         for slot in (0..self.sessions.slots()).map(Slot) {
             let session = layout::Session::from_words(self.sessions.load(slot, 0)?);
             if let Some(entry) = from_session(slot, &session, self.keys.of(slot)) {
-                found.push((entry, reading(&self.states.load(slot, 0)?)));
+                let reading = reading(&self.counts.sum(slot)?, &self.states.load(slot, 0)?);
+                found.push((entry, reading));
             }
         }
         Ok(found)
