@@ -47,6 +47,16 @@ pub(crate) struct Flows {
 
 impl Flows {
     pub(crate) fn start(world: &World, kind: Kind) -> Self {
+        let mut flows = Self { streams: Vec::new(), threads: Vec::new(), arrived: Arc::default() };
+        // All stand before the first one sends: what stops one must not stop the next from coming.
+        for (sender, receiver) in Self::pairs(world, kind) {
+            flows.run(sender, receiver);
+        }
+        flows
+    }
+
+    /// Who sends and who receives of each.
+    pub(crate) fn pairs(world: &World, kind: Kind) -> Vec<(TcpStream, TcpStream)> {
         let listener = world.inside(Side::Server, || {
             let socket = socket(kind);
             let any: SocketAddr = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into();
@@ -55,8 +65,6 @@ impl Flows {
             TcpListener::from(socket)
         });
         let port = listener.local_addr().expect("it is bound").port();
-        let mut flows = Self { streams: Vec::new(), threads: Vec::new(), arrived: Arc::default() };
-        // All stand before the first one sends: what stops one must not stop the next from coming.
         let connect = |_| {
             let client: TcpStream = world.inside(Side::Client, || {
                 let socket = socket(kind);
@@ -72,11 +80,7 @@ impl Flows {
                 Way::Up => (client, server),
             }
         };
-        let pairs: Vec<_> = (0..kind.count).map(connect).collect();
-        for (sender, receiver) in pairs {
-            flows.run(sender, receiver);
-        }
-        flows
+        (0..kind.count).map(connect).collect()
     }
 
     fn run(&mut self, mut sender: TcpStream, mut receiver: TcpStream) {

@@ -137,7 +137,7 @@ impl Lane {
     }
 }
 
-fn on_one_cpu() {
+pub(crate) fn on_one_cpu() {
     let mut cpus = CpuSet::new();
     cpus.set(0).expect("there is a CPU");
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("a CPU that is there");

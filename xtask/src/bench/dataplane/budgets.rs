@@ -10,7 +10,7 @@ use crate::bench::{
 };
 
 const FORWARDED: &str = "64-byte packet, ratio";
-const TCP: &str = "one TCP flow, no limit, ratio";
+const TCP: &str = "TCP, 1 MB, ratio";
 const GOODPUT: &str = "TCP goodput against the plan";
 const OWN_RTT: &str = "RTT in the session over idle, p95";
 const OTHERS_RTT: &str = "RTT in another session over idle, p95";
