@@ -211,7 +211,12 @@ pub(crate) async fn enter_jobs(tx: &mut Tx) -> Result<(), StoreError> {
 
 /// A statement about one row must have found it.
 pub(crate) const fn one(rows: u64) -> Result<(), StoreError> {
-    if rows == 1 { Ok(()) } else { Err(StoreError::Rows { want: 1, rows }) }
+    exactly(1, rows)
+}
+
+/// A statement about so many rows must have found all.
+pub(crate) const fn exactly(want: u64, rows: u64) -> Result<(), StoreError> {
+    if rows == want { Ok(()) } else { Err(StoreError::Rows { want, rows }) }
 }
 
 /// Where a value was read, for the error if it is impossible.

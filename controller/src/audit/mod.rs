@@ -34,7 +34,7 @@ pub struct Entry {
 }
 
 pub async fn record(tx: &mut Tx, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
-    store::insert(tx, actor, &entry, clock::now()).await
+    store::insert(tx, &[(actor, entry, clock::now())]).await
 }
 
 /// As [`record`], of many changes, each by somebody and at some time.
@@ -42,7 +42,7 @@ pub(crate) async fn record_all(
     tx: &mut Tx,
     changes: &[(&Actor, Entry, Timestamp)],
 ) -> Result<(), StoreError> {
-    if changes.is_empty() { Ok(()) } else { store::insert_all(tx, changes).await }
+    if changes.is_empty() { Ok(()) } else { store::insert(tx, changes).await }
 }
 
 /// Something whose changes are recorded.

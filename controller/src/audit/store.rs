@@ -14,33 +14,6 @@ use crate::{
 
 pub(super) async fn insert(
     tx: &mut Tx,
-    actor: &Actor,
-    entry: &Entry,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO audit_log (tenant_id, id, at, actor, actor_ip, action, object_kind,
-           object_id, before, after, request_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        actor.tenant.as_uuid(),
-        Uuid::now_v7(),
-        now.to_sqlx() as _,
-        actor.name(),
-        actor.ip.map(IpNetwork::from),
-        entry.action,
-        entry.object_kind,
-        entry.object_id,
-        entry.before,
-        entry.after,
-        actor.request,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn insert_all(
-    tx: &mut Tx,
     changes: &[(&Actor, Entry, Timestamp)],
 ) -> Result<(), StoreError> {
     let of_actors = |of: fn(&Actor) -> Uuid| changes.iter().map(|(actor, ..)| of(actor)).collect();

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::{id::TenantId, secret::Secret};
 use uuid::Uuid;
 
+use self::store::{Before, Keyed};
 use crate::{
     actor::Actor,
     clock,
@@ -60,21 +61,17 @@ pub async fn claim(
     let Some(key) = key else { return Ok(Claim::New) };
     let place =
         |row| Place { tenant: actor.tenant, table: "idempotency_key", row, column: "once_sealed" };
-    let sealed = once.map(|(seal, secret)| seal.seal(&place(object), secret));
-    let now = clock::now();
-    store::forget(tx, actor, key, now - LIFE).await?;
-    if store::insert(tx, actor, key, object, sealed.as_deref(), now).await? {
+    let once_sealed = once.map(|(seal, secret)| seal.seal(&place(object), secret));
+    let keyed = [Keyed { actor, key, object, once_sealed }];
+    let Some(before) = take(tx, actor.tenant, &keyed, clock::now()).await?.pop().flatten() else {
         return Ok(Claim::New);
-    }
-    let before = store::find(tx, actor, key).await?;
-    if before.request_hash != key.request_hash {
-        return Err(ClaimError::OtherRequest);
-    }
+    };
+    let object = before.made_for(key)?;
     let once = match (once, before.once_sealed) {
-        (Some((seal, _)), Some(sealed)) => Some(seal.open(&place(before.object_id), &sealed)?),
+        (Some((seal, _)), Some(sealed)) => Some(seal.open(&place(object), &sealed)?),
         (Some(_) | None, _) => None,
     };
-    Ok(Claim::Before { object: before.object_id, once })
+    Ok(Claim::Before { object, once })
 }
 
 /// As [`claim`], where nothing is told only once: what was made before, if anything was.
@@ -107,25 +104,33 @@ pub(crate) async fn before_all(
     asked: &[Asked<'_>],
     now: Timestamp,
 ) -> Result<Vec<Result<Option<Uuid>, ClaimError>>, StoreError> {
-    let keyed = keyed(asked);
-    if keyed.is_empty() {
-        return Ok(asked.iter().map(|_| Ok(None)).collect());
-    }
-    store::forget_all(tx, tenant, &keyed, now - LIFE).await?;
-    store::insert_all(tx, tenant, &keyed, now).await?;
-    let mut found = store::find_all(tx, tenant, &keyed).await?.into_iter();
+    let mut before = take(tx, tenant, &keyed(asked), now).await?.into_iter();
     let answer = |one: &Asked<'_>| {
         let Some(key) = one.key else { return Ok(None) };
-        let there = found.next().expect("there is a row of each key");
-        if there.object_id == one.object {
-            Ok(None)
-        } else if there.request_hash == key.request_hash {
-            Ok(Some(there.object_id))
-        } else {
-            Err(ClaimError::OtherRequest)
-        }
+        let there = before.next().expect("there is an answer of each key");
+        there.map(|before| before.made_for(key)).transpose()
     };
     Ok(asked.iter().map(answer).collect())
+}
+
+/// Takes the keys that are free; of the others, what their first request made.
+async fn take(
+    tx: &mut Tx,
+    tenant: TenantId,
+    keyed: &[Keyed<'_>],
+    now: Timestamp,
+) -> Result<Vec<Option<Before>>, StoreError> {
+    if keyed.is_empty() {
+        return Ok(Vec::new());
+    }
+    store::forget(tx, tenant, keyed, now - LIFE).await?;
+    let mut taken = store::insert(tx, tenant, keyed, now).await?;
+    if taken.len() == keyed.len() {
+        return Ok(keyed.iter().map(|_| None).collect());
+    }
+    let found = store::find(tx, tenant, keyed).await?;
+    let before = |(one, found): (&Keyed<'_>, _)| (!taken.remove(&one.name())).then_some(found);
+    Ok(keyed.iter().zip(found).map(before).collect())
 }
 
 /// Frees the keys of those that made nothing.
@@ -138,8 +143,19 @@ pub(crate) async fn release(
     if keyed.is_empty() { Ok(()) } else { store::release(tx, tenant, &keyed).await }
 }
 
-fn keyed<'a>(asked: &[Asked<'a>]) -> Vec<(&'a Actor, &'a Key, Uuid)> {
-    asked.iter().filter_map(|one| Some((one.actor, one.key?, one.object))).collect()
+fn keyed<'a>(asked: &[Asked<'a>]) -> Vec<Keyed<'a>> {
+    let keyed = |one: &Asked<'a>| {
+        Some(Keyed { actor: one.actor, key: one.key?, object: one.object, once_sealed: None })
+    };
+    asked.iter().filter_map(keyed).collect()
+}
+
+impl Before {
+    /// What it made, if that was the request of this key.
+    fn made_for(&self, key: &Key) -> Result<Uuid, ClaimError> {
+        let same = self.request_hash == key.request_hash;
+        same.then_some(self.object_id).ok_or(ClaimError::OtherRequest)
+    }
 }
 
 /// So long a request may be repeated.

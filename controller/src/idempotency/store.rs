@@ -1,5 +1,7 @@
 //! The table `idempotency_key`.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shared::id::TenantId;
@@ -8,7 +10,7 @@ use uuid::Uuid;
 use super::Key;
 use crate::{
     actor::Actor,
-    db::{StoreError, Tx},
+    db::{StoreError, Tx, exactly},
 };
 
 pub(super) struct Before {
@@ -17,73 +19,23 @@ pub(super) struct Before {
     pub(super) once_sealed: Option<Vec<u8>>,
 }
 
-/// False if the key is taken. Waits for a transaction that is about to take it.
-pub(super) async fn insert(
-    tx: &mut Tx,
-    actor: &Actor,
-    key: &Key,
-    object: Uuid,
-    once_sealed: Option<&[u8]>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "INSERT INTO idempotency_key
-           (tenant_id, actor, key, request_hash, object_id, once_sealed, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (tenant_id, actor, key) DO NOTHING",
-        actor.tenant.as_uuid(),
-        actor.name(),
-        key.key,
-        key.request_hash.as_slice(),
-        object,
-        once_sealed,
-        now.to_sqlx() as _,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
+/// Whose it is, what for, what it makes, and what of that is told only once.
+pub(super) struct Keyed<'a> {
+    pub(super) actor: &'a Actor,
+    pub(super) key: &'a Key,
+    pub(super) object: Uuid,
+    pub(super) once_sealed: Option<Vec<u8>>,
 }
 
-/// A key that is older is free again.
-pub(super) async fn forget(
-    tx: &mut Tx,
-    actor: &Actor,
-    key: &Key,
-    before: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM idempotency_key
-          WHERE tenant_id = $1 AND actor = $2 AND key = $3 AND created_at < $4",
-        actor.tenant.as_uuid(),
-        actor.name(),
-        key.key,
-        before.to_sqlx() as _,
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+impl Keyed<'_> {
+    /// Its actor and its key.
+    pub(super) fn name(&self) -> (String, String) {
+        (self.actor.name(), self.key.key.clone())
+    }
 }
-
-pub(super) async fn find(tx: &mut Tx, actor: &Actor, key: &Key) -> Result<Before, StoreError> {
-    let before = sqlx::query_as!(
-        Before,
-        "SELECT request_hash, object_id, once_sealed
-           FROM idempotency_key
-          WHERE tenant_id = $1 AND actor = $2 AND key = $3",
-        actor.tenant.as_uuid(),
-        actor.name(),
-        key.key,
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(before)
-}
-
-/// Whose it is, what for, and what it makes.
-type Keyed<'a> = (&'a Actor, &'a Key, Uuid);
 
 /// Those that are older are free again.
-pub(super) async fn forget_all(
+pub(super) async fn forget(
     tx: &mut Tx,
     tenant: TenantId,
     keyed: &[Keyed<'_>],
@@ -104,37 +56,39 @@ pub(super) async fn forget_all(
     Ok(())
 }
 
-/// Those that are not taken. Waits for transactions that are about to take one.
-pub(super) async fn insert_all(
+/// Takes those that are free, and says which: actors and their keys. Waits for transactions that
+/// are about to take one.
+pub(super) async fn insert(
     tx: &mut Tx,
     tenant: TenantId,
     keyed: &[Keyed<'_>],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<BTreeSet<(String, String)>, StoreError> {
     let (actors, keys) = names(keyed);
-    let hashes: Vec<_> = keyed.iter().map(|(_, key, _)| key.request_hash.to_vec()).collect();
-    let objects: Vec<_> = keyed.iter().map(|(_, _, object)| *object).collect();
-    sqlx::query!(
-        "INSERT INTO idempotency_key (tenant_id, actor, key, request_hash, object_id, created_at)
-         SELECT $1, a.actor, a.key, a.hash, a.object, $6
-           FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])
-                  WITH ORDINALITY AS a (actor, key, hash, object, n)
+    let taken = sqlx::query!(
+        "INSERT INTO idempotency_key
+           (tenant_id, actor, key, request_hash, object_id, once_sealed, created_at)
+         SELECT $1, a.actor, a.key, a.hash, a.object, a.once, $7
+           FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::bytea[])
+                  WITH ORDINALITY AS a (actor, key, hash, object, once, n)
           ORDER BY a.actor, a.key, a.n
-         ON CONFLICT (tenant_id, actor, key) DO NOTHING",
+         ON CONFLICT (tenant_id, actor, key) DO NOTHING
+         RETURNING actor, key",
         tenant.as_uuid(),
         &actors,
         &keys,
-        &hashes,
-        &objects,
+        &keyed.iter().map(|one| one.key.request_hash.to_vec()).collect::<Vec<_>>(),
+        &objects(keyed),
+        keyed.iter().map(|one| one.once_sealed.clone()).collect::<Vec<_>>() as _,
         now.to_sqlx() as _,
     )
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(())
+    Ok(taken.into_iter().map(|row| (row.actor, row.key)).collect())
 }
 
 /// What is there of each, in their order.
-pub(super) async fn find_all(
+pub(super) async fn find(
     tx: &mut Tx,
     tenant: TenantId,
     keyed: &[Keyed<'_>],
@@ -153,8 +107,8 @@ pub(super) async fn find_all(
     )
     .fetch_all(&mut **tx)
     .await?;
-    let (want, rows) = (keyed.len() as u64, found.len() as u64);
-    if want == rows { Ok(found) } else { Err(StoreError::Rows { want, rows }) }
+    exactly(keyed.len() as u64, found.len() as u64)?;
+    Ok(found)
 }
 
 /// Those that were taken for these objects.
@@ -164,7 +118,6 @@ pub(super) async fn release(
     keyed: &[Keyed<'_>],
 ) -> Result<(), StoreError> {
     let (actors, keys) = names(keyed);
-    let objects: Vec<_> = keyed.iter().map(|(_, _, object)| *object).collect();
     sqlx::query!(
         "DELETE FROM idempotency_key k
           USING unnest($2::text[], $3::text[], $4::uuid[]) AS a (actor, key, object)
@@ -172,7 +125,7 @@ pub(super) async fn release(
         tenant.as_uuid(),
         &actors,
         &keys,
-        &objects,
+        &objects(keyed),
     )
     .execute(&mut **tx)
     .await?;
@@ -180,5 +133,9 @@ pub(super) async fn release(
 }
 
 fn names(keyed: &[Keyed<'_>]) -> (Vec<String>, Vec<String>) {
-    keyed.iter().map(|(actor, key, _)| (actor.name(), key.key.clone())).unzip()
+    keyed.iter().map(Keyed::name).unzip()
+}
+
+fn objects(keyed: &[Keyed<'_>]) -> Vec<Uuid> {
+    keyed.iter().map(|one| one.object).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Typed,
+    Reference, Typed,
     heard::{self, At},
     store::{self, Trace},
 };
@@ -11,7 +11,7 @@ use crate::{
     db::Tx,
     doubts::{self, DoubtKind},
     gateways::Collected,
-    payments::{self, Incoming, PaymentError},
+    payments::{self, PaymentError},
     subscribers,
 };
 
@@ -22,30 +22,18 @@ pub(crate) async fn confirmed(
     all: &[Collected],
 ) -> Result<(), PaymentError> {
     let tenant = at.actor.tenant;
-    let typed: Vec<_> = all
-        .iter()
-        .map(|paid| paid.reference.as_deref().map_or(Typed::Nothing, Typed::read))
-        .collect();
+    let typed: Vec<_> = all.iter().map(heard::typed).collect();
     let traces: Vec<_> = all
         .iter()
         .zip(&typed)
         .map(|(paid, typed)| Trace {
             checkout: paid.provider_ref.as_deref(),
             receipt: &paid.receipt,
-            reference: match typed {
-                Typed::Reference(reference) => Some(reference.as_str()),
-                Typed::Account(_) | Typed::Nothing => None,
-            },
+            reference: typed.reference().map(Reference::as_str),
         })
         .collect();
     let asked = store::asked(tx, tenant, at.merchant.provider, &traces).await?;
-    let accounts: Vec<_> = typed
-        .iter()
-        .filter_map(|typed| match typed {
-            Typed::Account(account) => Some(account),
-            Typed::Reference(_) | Typed::Nothing => None,
-        })
-        .collect();
+    let accounts: Vec<_> = typed.iter().filter_map(Typed::account).collect();
     let owners: BTreeMap<_, _> =
         subscribers::by_accounts(tx, tenant, &accounts).await?.into_iter().collect();
 
@@ -55,21 +43,8 @@ pub(crate) async fn confirmed(
             heard::collected(tx, at, paid, None).await?;
             continue;
         }
-        let subscriber = match typed {
-            Typed::Account(account) => owners.get(account).copied(),
-            Typed::Reference(_) | Typed::Nothing => None,
-        };
-        unasked.push(Incoming {
-            provider: at.merchant.provider,
-            receipt: &paid.receipt,
-            shortcode: &at.merchant.shortcode,
-            subscriber,
-            intent: None,
-            amount: paid.amount,
-            paid_at: paid.paid_at,
-            reference: paid.reference.as_deref(),
-            payer: paid.payer.as_deref(),
-        });
+        let subscriber = typed.account().and_then(|account| owners.get(account).copied());
+        unasked.push(heard::incoming(at, paid, subscriber, None));
     }
     let received = payments::receive_all(tx, at.actor, &unasked, at.now).await?;
     let fresh = unasked.iter().zip(received).filter(|(_, received)| received.fresh);

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use shared::id::{IntentId, SubscriberId, TenantId};
 
-use super::{ClaimedReceipt, Intent, IntentState, Typed, schedule, store};
+use super::{ClaimedReceipt, Intent, IntentState, Reference, Typed, schedule, store};
 use crate::{
     actor::Actor,
     db::{StoreError, Tx},
@@ -52,33 +52,20 @@ pub(crate) async fn collected(
     paid: &Collected,
     subject: Option<IntentId>,
 ) -> Result<Received, PaymentError> {
-    let typed = paid.reference.as_deref().map_or(Typed::Nothing, Typed::read);
-    let reference = match &typed {
-        Typed::Reference(reference) => Some(reference.as_str()),
-        Typed::Account(_) | Typed::Nothing => None,
-    };
+    let typed = typed(paid);
+    let reference = typed.reference().map(Reference::as_str);
     let intent = locate(tx, at, subject.or(paid.intent), paid, reference).await?;
-    let subscriber: Option<SubscriberId> = match (&intent, &typed) {
+    let subscriber: Option<SubscriberId> = match (&intent, typed.account()) {
         (Some(intent), _) => Some(intent.subscriber),
-        (None, Typed::Account(account)) => {
+        (None, Some(account)) => {
             let found = subscribers::by_accounts(tx, at.tenant(), &[account]).await?;
             found.first().map(|(_, subscriber)| *subscriber)
         }
-        (None, Typed::Reference(_) | Typed::Nothing) => None,
+        (None, None) => None,
     };
     // A second receipt for what was paid already is money of the subscriber, and of no intent.
     let open = intent.filter(|intent| intent.state != IntentState::Succeeded);
-    let incoming = Incoming {
-        provider: at.merchant.provider,
-        receipt: &paid.receipt,
-        shortcode: &at.merchant.shortcode,
-        subscriber,
-        intent: open.as_ref().map(|intent| intent.id),
-        amount: paid.amount,
-        paid_at: paid.paid_at,
-        reference: paid.reference.as_deref(),
-        payer: paid.payer.as_deref(),
-    };
+    let incoming = incoming(at, paid, subscriber, open.as_ref().map(|intent| intent.id));
     let received = payments::receive(tx, at.actor, &incoming, at.now).await?;
     if received.fresh {
         let (kind, about) = (DoubtKind::Unconfirmed, [paid.receipt.as_str()]);
@@ -98,6 +85,31 @@ pub(crate) async fn collected(
         }
     }
     Ok(received)
+}
+
+/// What the payer typed.
+pub(super) fn typed(paid: &Collected) -> Typed {
+    paid.reference.as_deref().map_or(Typed::Nothing, Typed::read)
+}
+
+/// What came in, and of what it is known whose it is.
+pub(super) fn incoming<'a>(
+    at: &At<'a>,
+    paid: &'a Collected,
+    subscriber: Option<SubscriberId>,
+    intent: Option<IntentId>,
+) -> Incoming<'a> {
+    Incoming {
+        provider: at.merchant.provider,
+        receipt: &paid.receipt,
+        shortcode: &at.merchant.shortcode,
+        subscriber,
+        intent,
+        amount: paid.amount,
+        paid_at: paid.paid_at,
+        reference: paid.reference.as_deref(),
+        payer: paid.payer.as_deref(),
+    }
 }
 
 /// Somebody whose address is not known to be the provider's says that money has come in. It is

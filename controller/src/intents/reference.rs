@@ -79,6 +79,20 @@ impl Typed {
         }
         text.replace('O', "0").parse().map_or(Self::Nothing, Self::Account)
     }
+
+    pub const fn reference(&self) -> Option<&Reference> {
+        match self {
+            Self::Reference(reference) => Some(reference),
+            Self::Account(_) | Self::Nothing => None,
+        }
+    }
+
+    pub const fn account(&self) -> Option<&AccountNo> {
+        match self {
+            Self::Account(account) => Some(account),
+            Self::Reference(_) | Self::Nothing => None,
+        }
+    }
 }
 
 /// Weights that differ modulo a prime find what people do wrong.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     billing::Cents,
-    db::{Cell, StoreError, Tx, one},
+    db::{Cell, StoreError, Tx, exactly, one},
     gateways::Window,
     ledger,
     words::{Receipt, Shortcode},
@@ -74,10 +74,7 @@ pub(super) async fn apply(
     )
     .fetch_all(&mut **tx)
     .await?;
-    let (want, found) = (some.len() as u64, rows.len() as u64);
-    if want != found {
-        return Err(StoreError::Rows { want, rows: found });
-    }
+    exactly(some.len() as u64, rows.len() as u64)?;
     let applied = rows
         .iter()
         .map(|row| Applied { id: PaymentId::from_uuid(row.payment_id), fresh: row.fresh });

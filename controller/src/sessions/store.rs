@@ -17,7 +17,7 @@ use super::{
     ingest::Cursor,
     record::Started,
 };
-use crate::db::{StoreError, one};
+use crate::db::{StoreError, exactly, one};
 
 /// The books of one edge, in a transaction of its tenant.
 pub(super) struct Books<'c> {
@@ -293,11 +293,7 @@ impl Books<'_> {
         )
         .execute(&mut *self.conn)
         .await?;
-        let want = sessions.len() as u64;
-        match done.rows_affected() {
-            rows if rows == want => Ok(()),
-            rows => Err(StoreError::Rows { want, rows }),
-        }
+        exactly(sessions.len() as u64, done.rows_affected())
     }
 
     #[tracing::instrument(name = "db.usage.book", skip_all, fields(edge.id = %self.edge), err)]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{DesiredError, Have};
 use crate::{
-    db::{Db, StoreError},
+    db::{Db, StoreError, one},
     network::limits,
     seal::{Place, Seal},
 };
@@ -202,10 +202,7 @@ impl Wishes<'_> {
         )
         .execute(&mut *self.conn)
         .await?;
-        match done.rows_affected() {
-            1 => Ok(()),
-            rows => Err(StoreError::Rows { want: 1, rows }),
-        }
+        one(done.rows_affected())
     }
 
     /// The RADIUS clients of all edges, or of one.

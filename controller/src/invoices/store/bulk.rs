@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     billing::{Cents, Split},
-    db::{StoreError, Tx},
+    db::{StoreError, Tx, exactly},
     invoices::{InvoiceError, LineKind, sum},
     ledger::{self, Account, Entry, Event},
     words::Name,
@@ -161,11 +161,7 @@ async fn finalise(
     )
     .execute(&mut **tx)
     .await?;
-    let want = bills.len() as u64;
-    match done.rows_affected() {
-        rows if rows == want => Ok(()),
-        rows => Err(StoreError::Rows { want, rows }),
-    }
+    exactly(bills.len() as u64, done.rows_affected())
 }
 
 async fn pay(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     billing::Cents,
-    db::{StoreError, Tx},
+    db::{StoreError, Tx, exactly},
     invoices::{self, Bill},
     periods::PeriodError,
     subscriptions::State,
@@ -286,11 +286,7 @@ async fn change(
     )
     .execute(&mut **tx)
     .await?;
-    let want = some.len() as u64;
-    match done.rows_affected() {
-        rows if rows == want => Ok(()),
-        rows => Err(StoreError::Rows { want, rows }),
-    }
+    exactly(some.len() as u64, done.rows_affected())
 }
 
 /// One that cannot be billed keeps nobody else waiting.

@@ -12,7 +12,7 @@ use super::{
     Redemption,
 };
 use crate::{
-    db::{Cell, StoreError, Tx},
+    db::{Cell, StoreError, Tx, exactly},
     plans::Validity,
 };
 
@@ -110,10 +110,7 @@ pub(super) async fn redeem(
     )
     .fetch_all(&mut **tx)
     .await?;
-    let (want, rows_found) = (some.len() as u64, rows.len() as u64);
-    if want != rows_found {
-        return Err(StoreError::Rows { want, rows: rows_found });
-    }
+    exactly(some.len() as u64, rows.len() as u64)?;
     let outcomes = rows.iter().zip(some).map(|(row, one)| match row.outcome.as_deref() {
         None => Ok(Outcome::Unknown),
         Some("redeemed") => Ok(Outcome::Redeemed),
@@ -149,10 +146,7 @@ pub(super) async fn redeemed(
     )
     .fetch_all(&mut **tx)
     .await?;
-    let (want, found) = (ids.len() as u64, rows.len() as u64);
-    if want != found {
-        return Err(StoreError::Rows { want, rows: found });
-    }
+    exactly(ids.len() as u64, rows.len() as u64)?;
     let redeemed = rows.into_iter().map(|row| {
         let voucher = Row {
             id: row.id,
