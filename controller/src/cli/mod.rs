@@ -18,6 +18,30 @@ use serde_json::Value;
 
 pub use self::run::run;
 
+/// What a command asks the API for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A noun and an action.
+    pub command: (&'static str, &'static str),
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Names of parameters of the query, or JSON pointers into the body.
+    pub fields: Vec<&'static str>,
+}
+
+/// What all commands ask for, to compare it with what there is.
+pub fn requests() -> Vec<Request> {
+    let nouns = nouns::NOUNS.iter().copied().flatten();
+    let actions = nouns.flat_map(|noun| noun.actions.iter().map(move |action| (noun, action)));
+    let request = |(noun, action): (&nouns::Noun, &'static nouns::Action)| Request {
+        command: (noun.name, action.name),
+        method: action.does.method(),
+        path: action.path,
+        fields: action.fields.iter().map(|field| field.at).collect(),
+    };
+    actions.map(request).collect()
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     #[error("not logged in: `kennet login URL EMAIL`")]

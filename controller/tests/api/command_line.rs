@@ -1,12 +1,14 @@
 //! `kennet`, the command line, against a controller that serves.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output},
 };
 
+use controller::cli;
 use serde_json::Value;
 
 use crate::world::{PASSWORD, World};
@@ -271,3 +273,120 @@ async fn a_mistake_is_undone_from_the_desk() {
     let archived = json(folder, &["plans", "update", &plan, "--archive"]);
     assert_eq!(archived["archived"], true);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_desk_looks_at_is_printed() {
+    let world = World::new().await;
+    world.owner().await;
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let password = folder.join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let login = ["login", &world.url, "owner@first.example", "--password-file"];
+    prints(folder, &[&login[..], &[password.to_str().unwrap()]].concat());
+    for request in cli::requests() {
+        let (noun, action) = request.command;
+        if action == "list" {
+            let table = prints(folder, &[noun, action]);
+            assert!(!table.trim().is_empty(), "{noun}: a list has a head");
+        }
+    }
+
+    let token = ["tokens", "create", "--name", "Books", "--scope", "invoices:read", "--days", "30"];
+    let token = json(folder, &token);
+    assert!(token["token"].as_str().unwrap().len() > 20, "{token}");
+    let listed = prints(folder, &["tokens", "list"]);
+    assert!(listed.contains("Books") && listed.contains("invoices:read"), "{listed}");
+    prints(folder, &["tokens", "delete", token["id"].as_str().unwrap()]);
+    assert!(!prints(folder, &["tokens", "list"]).contains("Books"));
+
+    let invited =
+        json(folder, &["invitations", "create", "--email", "amina@first.example", "--role", "noc"]);
+    assert_eq!(invited["role"], "noc");
+    let rates = prints(folder, &["tax-rates", "list"]);
+    assert!(rates.contains("vat") && rates.contains("1600"), "{rates}");
+    let past = ["tax-rates", "set", "--tax", "vat", "--rate-bp", "1800", "--from", "2020-01-01"];
+    let said = refuses(folder, &past);
+    assert!(said.contains("from"), "{said}");
+}
+
+#[tokio::test]
+async fn every_command_asks_for_something_that_is_there() {
+    let world = World::new().await;
+    let api = world.ask("GET", "/api/openapi.json", &[], None).await.is(200).body;
+    let paths = api["paths"].as_object().unwrap();
+    let fits = |path: &str, asked: &str| {
+        let (mut path, mut asked) = (path.split('/'), asked.split('/'));
+        let is_same = path
+            .by_ref()
+            .zip(asked.by_ref())
+            .all(|(there, word)| there == word || (there == "{verb}" && !word.starts_with('{')));
+        is_same && path.next().is_none() && asked.next().is_none()
+    };
+    let mut used = BTreeSet::new();
+    for request in cli::requests() {
+        // `/x/all` before `/x/{verb}`.
+        let exact = paths.get(request.path).map(|found| (request.path, found));
+        let other = || {
+            let mut found = paths.iter().filter(|(path, _)| fits(path, request.path));
+            found.next().map(|(path, found)| (path.as_str(), found))
+        };
+        let (path, operations) = exact.or_else(other).unwrap_or_else(|| panic!("{request:?}"));
+        let operation = &operations[request.method];
+        assert!(operation.is_object(), "{request:?}");
+        used.insert(path);
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        for field in &request.fields {
+            let is_there = if field.starts_with('/') {
+                field
+                    .split('/')
+                    .skip(1)
+                    .try_fold(schema, |at, name| property(&api, at, name))
+                    .is_some()
+            } else {
+                parameters.iter().any(|it| it["name"] == *field && it["in"] == "query")
+            };
+            assert!(is_there, "{field}: {request:?}");
+        }
+    }
+    // What staff has no command for.
+    let lacks: Vec<_> = paths
+        .keys()
+        .filter(|path| path.starts_with("/api/") && !used.contains(path.as_str()))
+        .filter(|path| !WITHOUT_A_COMMAND.iter().any(|without| path.starts_with(without)))
+        .collect();
+    assert!(lacks.is_empty(), "{lacks:#?}");
+}
+
+/// Through references and alternatives.
+fn property<'a>(api: &'a Value, schema: &'a Value, name: &str) -> Option<&'a Value> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return property(api, api.pointer(reference.trim_start_matches('#'))?, name);
+    }
+    let parts = ["oneOf", "allOf", "anyOf"].into_iter().filter_map(|key| schema[key].as_array());
+    let mut parts = parts.flatten();
+    let own = schema["properties"].get(name);
+    own.or_else(|| parts.find_map(|part| property(api, part, name)))
+}
+
+/// What the command line does in its own way, what is for browsers and programs, PDFs, and settings
+/// that are written whole.
+const WITHOUT_A_COMMAND: &[&str] = &[
+    "/api/audit/books",
+    "/api/auth/",
+    "/api/live",
+    "/api/openapi.json",
+    "/api/portal/",
+    "/api/invoices/{id}/pdf",
+    "/api/vouchers/batches/{id}/sheet",
+    "/api/finance/billing-policy",
+    "/api/finance/payout-policy",
+    "/api/message-policy",
+    "/api/message-templates/preview",
+    "/api/retention-policy",
+    "/api/network/garden",
+    "/api/network/edges/{id}/uplink",
+    "/api/subscribers/{id}/consent",
+    "/api/subscriptions/{id}/promise",
+];

@@ -72,6 +72,17 @@ pub(super) const NOUNS: &[Noun] = &[
                 ],
             ),
             Action::delete("Delete one that was added by mistake", "/api/subscribers/{id}"),
+            Action::get(
+                "export",
+                "Print all that is kept about one, for who asks for it",
+                "/api/subscribers/{id}/export",
+            ),
+            Action::post(
+                "anonymise",
+                "Forget one who has left; it cannot be undone",
+                "/api/subscribers/{id}/anonymise",
+                &[],
+            ),
         ],
     },
     Noun {
@@ -93,6 +104,21 @@ pub(super) const NOUNS: &[Noun] = &[
                 &[],
             ),
             Action::show("Show one plan", "/api/plans/{id}"),
+            Action {
+                name: "versions",
+                about: "List its versions, newest first",
+                does: Does::ShowList(
+                    "",
+                    &[
+                        ("ID", "/id"),
+                        ("Version", "/version"),
+                        ("Kind", "/kind"),
+                        ("From", "/effective_from"),
+                    ],
+                ),
+                path: "/api/plans/{id}/versions",
+                fields: &[],
+            },
             Action::create("Make a plan", "/api/plans", PLAN),
             Action::update(
                 "Rename or archive a plan",
@@ -159,6 +185,44 @@ pub(super) const NOUNS: &[Noun] = &[
                 REASON,
             ),
             Action::post("cancel", "End it for good", "/api/subscriptions/{id}/cancel", REASON),
+            Action::post(
+                "renew",
+                "Pay the next term from the wallet",
+                "/api/subscriptions/{id}/periods",
+                &[],
+            ),
+            Action::post(
+                "add-on",
+                "Buy more bytes or time from the wallet",
+                "/api/subscriptions/{id}/add-ons",
+                &[Field::of("plan", "/plan_version", Kind::Plan, "Id or code of the add-on")
+                    .must()],
+            ),
+            Action {
+                name: "periods",
+                about: "List the times that it was billed for, oldest first",
+                does: Does::ShowList(
+                    "",
+                    &[
+                        ("Start", "/start"),
+                        ("End", "/end"),
+                        ("Net", "/net_cents"),
+                        ("Invoice", "/invoice"),
+                    ],
+                ),
+                path: "/api/subscriptions/{id}/periods",
+                fields: &[],
+            },
+            Action {
+                name: "events",
+                about: "List what happened to it, oldest first",
+                does: Does::ShowList(
+                    "",
+                    &[("At", "/at"), ("From", "/from"), ("To", "/to"), ("Reason", "/reason")],
+                ),
+                path: "/api/subscriptions/{id}/events",
+                fields: &[],
+            },
         ],
     },
     Noun {
@@ -239,6 +303,19 @@ pub(super) const NOUNS: &[Noun] = &[
                 &[],
             ),
             Action::show("Show one operator", "/api/operators/{id}"),
+            Action::post(
+                "reset",
+                "Let one choose a new password",
+                "/api/operators/{id}/reset",
+                &[],
+            ),
+            Action {
+                name: "remove-second-factor",
+                about: "Of one who lost phone and codes; ends their logins",
+                does: Does::Delete,
+                path: "/api/operators/{id}/second-factor",
+                fields: &[],
+            },
             Action::create(
                 "Hire somebody",
                 "/api/operators",
@@ -312,6 +389,12 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("tz", "/tz", "Time zone, like Africa/Nairobi"),
                     Field::text("status", "/status", "active or suspended"),
                 ],
+            ),
+            Action::post(
+                "owner",
+                "Invite its first owner",
+                "/api/tenants/{id}/owner",
+                &[Field::of("email", "/email", Kind::Text(word::<Email>), "Whom").must()],
             ),
             Action::delete("Delete one in which nobody did anything", "/api/tenants/{id}"),
         ],

@@ -5,12 +5,20 @@ mod business;
 mod messages;
 mod money;
 mod network;
+mod office;
+mod providers;
 
 use crate::{cli::table::Column, words::NotAWord};
 
 /// In the order of the help.
-pub(super) const NOUNS: &[&[Noun]] =
-    &[business::NOUNS, money::NOUNS, network::NOUNS, messages::NOUNS];
+pub(super) const NOUNS: &[&[Noun]] = &[
+    business::NOUNS,
+    money::NOUNS,
+    providers::NOUNS,
+    network::NOUNS,
+    messages::NOUNS,
+    office::NOUNS,
+];
 
 pub(super) struct Noun {
     pub(super) name: &'static str,
@@ -40,6 +48,17 @@ pub(super) enum Does {
     /// Reads it first, and changes what was seen.
     Patch,
     Delete,
+}
+
+impl Does {
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::List(_) | Self::Show | Self::ShowList(..) => "get",
+            Self::Post => "post",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 pub(super) struct Field {

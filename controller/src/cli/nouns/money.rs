@@ -223,6 +223,12 @@ pub(super) const NOUNS: &[Noun] = &[
                 &[],
             ),
             Action::show("Show one reseller", "/api/resellers/{id}"),
+            Action::post(
+                "staff",
+                "Let an operator see what is the reseller's",
+                "/api/resellers/{id}/staff",
+                &[Field::text("operator", "/operator", "Of the role reseller").must()],
+            ),
             Action::create(
                 "Add a reseller",
                 "/api/resellers",
