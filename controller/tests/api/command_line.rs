@@ -39,6 +39,14 @@ fn refuses(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).expect("text")
 }
 
+/// As the owner.
+fn log_in(world: &World, folder: &Path) {
+    let password = folder.join("password");
+    fs::write(&password, PASSWORD).expect("a folder");
+    let login = ["login", &world.url, "owner@first.example", "--password-file"];
+    prints(folder, &[&login[..], &[password.to_str().expect("UTF-8")]].concat());
+}
+
 // The command blocks its thread, and the controller must go on beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_at_the_desk() {
@@ -151,8 +159,7 @@ async fn subscribers_come_from_csv_and_go_there() {
         fs::write(folder.join(name), text).unwrap();
         folder.join(name).to_str().unwrap().to_owned()
     };
-    let password = file("password", PASSWORD);
-    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", &password]);
+    log_in(&world, folder);
 
     let rows = file(
         "rows.csv",
@@ -198,10 +205,7 @@ async fn money_is_moved_from_the_desk_and_the_books_are_read_again() {
     owner.plan_version("day").await;
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    let password = folder.join("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let password = password.to_str().unwrap();
-    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", password]);
+    log_in(&world, folder);
 
     let draft = ["invoices", "create", "--subscriber", &amina, "--line", "Set up=100000"];
     let draft = json(folder, &draft)["id"].as_str().unwrap().to_owned();
@@ -243,10 +247,7 @@ async fn a_mistake_is_undone_from_the_desk() {
     let plan = owner.get("/api/plans").await.text("/items/0/id");
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    let password = folder.join("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let password = password.to_str().unwrap();
-    prints(folder, &["login", &world.url, "owner@first.example", "--password-file", password]);
+    log_in(&world, folder);
 
     let draft = ["invoices", "create", "--subscriber", &amina, "--line", "Set up=100000"];
     let draft = json(folder, &draft)["id"].as_str().unwrap().to_owned();
@@ -280,10 +281,7 @@ async fn what_a_desk_looks_at_is_printed() {
     world.owner().await;
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
-    let password = folder.join("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let login = ["login", &world.url, "owner@first.example", "--password-file"];
-    prints(folder, &[&login[..], &[password.to_str().unwrap()]].concat());
+    log_in(&world, folder);
     for request in cli::requests() {
         let (noun, action) = request.command;
         if action == "list" {

@@ -21,8 +21,8 @@
 //! | [`VERDICTS`] | [`Reason`](crate::verdict::Reason) | packets, `u64` per CPU | programs |
 //! | [`HOST`] | 0 | [`Host`] | edge |
 //!
-//! Configuration, near devices, sessions, accounts, their states and counts are `BPF_F_MMAPABLE`: the edge reads and
-//! writes them as words of 64 bits, without system calls.
+//! Configuration, near devices, sessions, accounts, their states and counts are `BPF_F_MMAPABLE`:
+//! the edge reads and writes them as words of 64 bits, without system calls.
 //!
 //! Account 0 is the site: everybody's.
 

@@ -104,21 +104,17 @@ pub(super) const NOUNS: &[Noun] = &[
                 &[],
             ),
             Action::show("Show one plan", "/api/plans/{id}"),
-            Action {
-                name: "versions",
-                about: "List its versions, newest first",
-                does: Does::ShowList(
-                    "",
-                    &[
-                        ("ID", "/id"),
-                        ("Version", "/version"),
-                        ("Kind", "/kind"),
-                        ("From", "/effective_from"),
-                    ],
-                ),
-                path: "/api/plans/{id}/versions",
-                fields: &[],
-            },
+            Action::whole(
+                "versions",
+                "List its versions, newest first",
+                "/api/plans/{id}/versions",
+                &[
+                    ("ID", "/id"),
+                    ("Version", "/version"),
+                    ("Kind", "/kind"),
+                    ("From", "/effective_from"),
+                ],
+            ),
             Action::create("Make a plan", "/api/plans", PLAN),
             Action::update(
                 "Rename or archive a plan",
@@ -198,31 +194,23 @@ pub(super) const NOUNS: &[Noun] = &[
                 &[Field::of("plan", "/plan_version", Kind::Plan, "Id or code of the add-on")
                     .must()],
             ),
-            Action {
-                name: "periods",
-                about: "List the times that it was billed for, oldest first",
-                does: Does::ShowList(
-                    "",
-                    &[
-                        ("Start", "/start"),
-                        ("End", "/end"),
-                        ("Net", "/net_cents"),
-                        ("Invoice", "/invoice"),
-                    ],
-                ),
-                path: "/api/subscriptions/{id}/periods",
-                fields: &[],
-            },
-            Action {
-                name: "events",
-                about: "List what happened to it, oldest first",
-                does: Does::ShowList(
-                    "",
-                    &[("At", "/at"), ("From", "/from"), ("To", "/to"), ("Reason", "/reason")],
-                ),
-                path: "/api/subscriptions/{id}/events",
-                fields: &[],
-            },
+            Action::whole(
+                "periods",
+                "List the times that it was billed for, oldest first",
+                "/api/subscriptions/{id}/periods",
+                &[
+                    ("Start", "/start"),
+                    ("End", "/end"),
+                    ("Net", "/net_cents"),
+                    ("Invoice", "/invoice"),
+                ],
+            ),
+            Action::whole(
+                "events",
+                "List what happened to it, oldest first",
+                "/api/subscriptions/{id}/events",
+                &[("At", "/at"), ("From", "/from"), ("To", "/to"), ("Reason", "/reason")],
+            ),
         ],
     },
     Noun {
@@ -265,13 +253,12 @@ pub(super) const NOUNS: &[Noun] = &[
                         .default("normal"),
                 ],
             ),
-            Action {
-                name: "notes",
-                about: "List what was said and done",
-                does: Does::ShowList("", &[("At", "/at"), ("By", "/author"), ("Note", "/body")]),
-                path: "/api/tickets/{id}/notes",
-                fields: &[],
-            },
+            Action::whole(
+                "notes",
+                "List what was said and done",
+                "/api/tickets/{id}/notes",
+                &[("At", "/at"), ("By", "/author"), ("Note", "/body")],
+            ),
             Action::post(
                 "note",
                 "Add a note",

@@ -1,6 +1,6 @@
 //! What subscribers and staff are told, by whom it is carried, and how long it is kept.
 
-use super::{Action, Does, Field, Kind, Noun, business::SUBSCRIBER_FILTER, word};
+use super::{Action, Field, Kind, Noun, business::SUBSCRIBER_FILTER, word};
 use crate::words::Name;
 
 pub(super) const NOUNS: &[Noun] = &[
@@ -49,16 +49,12 @@ pub(super) const NOUNS: &[Noun] = &[
                 "/api/messages/{id}/resend",
                 &[],
             ),
-            Action {
-                name: "templates",
-                about: "How each kind of message goes and what it says",
-                does: Does::ShowList(
-                    "",
-                    &[("Kind", "/kind"), ("Channels", "/channels"), ("Version", "/version")],
-                ),
-                path: "/api/message-templates",
-                fields: &[],
-            },
+            Action::whole(
+                "templates",
+                "How each kind of message goes and what it says",
+                "/api/message-templates",
+                &[("Kind", "/kind"), ("Channels", "/channels"), ("Version", "/version")],
+            ),
         ],
     },
     Noun {
@@ -127,16 +123,12 @@ pub(super) const NOUNS: &[Noun] = &[
                 ],
             ),
             Action::post("lift", "Lift one", "/api/legal-holds/{id}/lift", &[]),
-            Action {
-                name: "old",
-                about: "Count what is older than it is kept",
-                does: Does::ShowList(
-                    "",
-                    &[("Class", "/class"), ("Days", "/days"), ("Rows", "/rows")],
-                ),
-                path: "/api/retention",
-                fields: &[],
-            },
+            Action::whole(
+                "old",
+                "Count what is older than it is kept",
+                "/api/retention",
+                &[("Class", "/class"), ("Days", "/days"), ("Rows", "/rows")],
+            ),
         ],
     },
 ];

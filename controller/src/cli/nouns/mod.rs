@@ -150,6 +150,16 @@ impl Action {
         Self { name: "list", about, does: Does::List(columns), path, fields }
     }
 
+    /// A list that is the whole answer.
+    const fn whole(
+        name: &'static str,
+        about: &'static str,
+        path: &'static str,
+        columns: &'static [Column],
+    ) -> Self {
+        Self { name, about, does: Does::ShowList("", columns), path, fields: &[] }
+    }
+
     const fn show(about: &'static str, path: &'static str) -> Self {
         Self { name: "show", about, does: Does::Show, path, fields: &[] }
     }

@@ -8,21 +8,17 @@ pub(super) const NOUNS: &[Noun] = &[
         name: "tax-rates",
         about: "Excise duty and VAT, by date",
         actions: &[
-            Action {
-                name: "list",
-                about: "List rates",
-                does: Does::ShowList(
-                    "",
-                    &[
-                        ("Tax", "/tax"),
-                        ("Basis points", "/rate_bp"),
-                        ("From", "/from"),
-                        ("Until", "/until"),
-                    ],
-                ),
-                path: "/api/finance/tax-rates",
-                fields: &[],
-            },
+            Action::whole(
+                "list",
+                "List rates",
+                "/api/finance/tax-rates",
+                &[
+                    ("Tax", "/tax"),
+                    ("Basis points", "/rate_bp"),
+                    ("From", "/from"),
+                    ("Until", "/until"),
+                ],
+            ),
             Action::post(
                 "set",
                 "Set a rate from a day on, today or later",
@@ -40,22 +36,18 @@ pub(super) const NOUNS: &[Noun] = &[
         name: "closings",
         about: "Months into which nothing is posted any more",
         actions: &[
-            Action {
-                name: "list",
-                about: "List closed months, newest first",
-                does: Does::ShowList(
-                    "",
-                    &[
-                        ("Month", "/month"),
-                        ("Closed", "/closed_at"),
-                        ("Entries", "/entries"),
-                        ("Debit", "/debit_cents"),
-                        ("Credit", "/credit_cents"),
-                    ],
-                ),
-                path: "/api/finance/closings",
-                fields: &[],
-            },
+            Action::whole(
+                "list",
+                "List closed months, newest first",
+                "/api/finance/closings",
+                &[
+                    ("Month", "/month"),
+                    ("Closed", "/closed_at"),
+                    ("Entries", "/entries"),
+                    ("Debit", "/debit_cents"),
+                    ("Credit", "/credit_cents"),
+                ],
+            ),
             Action::post(
                 "close",
                 "Close a month; nobody opens it again",
@@ -68,23 +60,19 @@ pub(super) const NOUNS: &[Noun] = &[
         name: "outages",
         about: "What was down, and what is due for it",
         actions: &[
-            Action {
-                name: "list",
-                about: "List outages, newest first",
-                does: Does::ShowList(
-                    "",
-                    &[
-                        ("ID", "/id"),
-                        ("Start", "/start"),
-                        ("End", "/end"),
-                        ("Edge", "/edge"),
-                        ("Cause", "/cause"),
-                        ("Credits", "/credits"),
-                    ],
-                ),
-                path: "/api/outages",
-                fields: &[],
-            },
+            Action::whole(
+                "list",
+                "List outages, newest first",
+                "/api/outages",
+                &[
+                    ("ID", "/id"),
+                    ("Start", "/start"),
+                    ("End", "/end"),
+                    ("Edge", "/edge"),
+                    ("Cause", "/cause"),
+                    ("Credits", "/credits"),
+                ],
+            ),
             Action::post(
                 "record",
                 "Write one down, and give everybody what is due for it",
@@ -109,23 +97,19 @@ pub(super) const NOUNS: &[Noun] = &[
     Noun {
         name: "jobs",
         about: "What is done at its time",
-        actions: &[Action {
-            name: "list",
-            about: "List jobs, and what of them fails",
-            does: Does::ShowList(
-                "",
-                &[
-                    ("Kind", "/kind"),
-                    ("Key", "/key"),
-                    ("Due", "/due_at"),
-                    ("Done", "/done_at"),
-                    ("Attempts", "/attempts"),
-                    ("Last error", "/last_error"),
-                ],
-            ),
-            path: "/api/jobs",
-            fields: &[],
-        }],
+        actions: &[Action::whole(
+            "list",
+            "List jobs, and what of them fails",
+            "/api/jobs",
+            &[
+                ("Kind", "/kind"),
+                ("Key", "/key"),
+                ("Due", "/due_at"),
+                ("Done", "/done_at"),
+                ("Attempts", "/attempts"),
+                ("Last error", "/last_error"),
+            ],
+        )],
     },
     Noun {
         name: "webhooks",

@@ -34,10 +34,10 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("till", "/till", "M-Pesa Buy Goods: the till"),
                     Field::text("environment", "/environment", "production, sandbox or simulator"),
                     SOURCE,
-                    secret("key-file", "/secrets/key", "M-Pesa: consumer key; Airtel: client id"),
-                    secret("secret-file", "/secrets/secret", "Consumer secret, or secret key"),
-                    secret("passkey-file", "/secrets/passkey", "M-Pesa: what signs a prompt"),
-                    secret("webhook-file", "/secrets/webhook", "Airtel, Stripe: signs callbacks"),
+                    KEY,
+                    SECRET,
+                    PASSKEY,
+                    WEBHOOK,
                     Field::text("initiator", "/secrets/initiator", "M-Pesa: who pays out, by name"),
                     secret(
                         "credential-file",
@@ -54,10 +54,10 @@ pub(super) const NOUNS: &[Noun] = &[
                     SOURCE,
                     Field::of("off", "/disabled", Kind::Truth(true), "Nobody is asked through it"),
                     Field::of("on", "/disabled", Kind::Truth(false), "It works"),
-                    secret("key-file", "/secrets/key", "M-Pesa: consumer key; Airtel: client id"),
-                    secret("secret-file", "/secrets/secret", "Consumer secret, or secret key"),
-                    secret("passkey-file", "/secrets/passkey", "M-Pesa: what signs a prompt"),
-                    secret("webhook-file", "/secrets/webhook", "Airtel, Stripe: signs callbacks"),
+                    KEY,
+                    SECRET,
+                    PASSKEY,
+                    WEBHOOK,
                 ],
             ),
             Action::get(
@@ -241,6 +241,11 @@ const NAME: Field = Field::of("name", "/name", Kind::Text(word::<Name>), "For pe
 const NOTE: Field = Field::text("note", "/note", "What came of it").must();
 const SOURCE: Field =
     Field::of("source", "/sources", Kind::Many, "Address or prefix that callbacks come from");
+const KEY: Field = secret("key-file", "/secrets/key", "M-Pesa: consumer key; Airtel: client id");
+const SECRET: Field = secret("secret-file", "/secrets/secret", "Consumer secret, or secret key");
+const PASSKEY: Field = secret("passkey-file", "/secrets/passkey", "M-Pesa: what signs a prompt");
+const WEBHOOK: Field =
+    secret("webhook-file", "/secrets/webhook", "Airtel, Stripe: signs callbacks");
 
 const fn secret(flag: &'static str, at: &'static str, help: &'static str) -> Field {
     Field::of(flag, at, Kind::Secret, help)
