@@ -36,11 +36,16 @@ fuzz_target!(|text: &str| {
     let shown = DICTIONARY.show(packet, secrets).to_string();
     let mut lines = shown.lines();
     let (Some(line), None) = (lines.next(), lines.next()) else { return };
-    // What is named by its number may print by its name, and in another length.
+    // What is named by its number may print by its name, in another length, and may not be what
+    // that name needs to be decrypted.
+    let by_number = text.trim_start().to_ascii_lowercase().starts_with("attr-");
+    if by_number && line.ends_with("(cannot be decrypted)") {
+        return;
+    }
     let Ok(again) = DICTIONARY.parse_pair(line) else {
         panic!("{text:?} prints as {line:?}, which is no pair");
     };
-    if again.name() == pair.name() && !text.trim_start().to_ascii_lowercase().starts_with("attr-") {
+    if again.name() == pair.name() && !by_number {
         assert_eq!(written(&again, &secret), Some(octets), "{text:?} prints as {line:?}");
     }
 });
