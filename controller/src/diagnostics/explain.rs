@@ -133,22 +133,29 @@ fn entitlement(facts: &Facts, now: Timestamp) -> Found {
         let verdict = if subscribed { Verdict::Good } else { Verdict::Unknown };
         return found(name, verdict, "nothing was bought");
     };
-    let left = one.granted.map(|granted| granted - one.consumed);
     if one.until <= now {
         let verdict = if subscribed { Verdict::Good } else { Verdict::Bad };
         return found(name, verdict, format!("{} is over", one.plan))
             .at(Some(one.until))
             .advice("sell another");
     }
-    match left {
-        Some(left) if left <= 0 => {
-            let verdict = if subscribed { Verdict::Doubtful } else { Verdict::Bad };
-            found(name, verdict, format!("all bytes of {} are used", one.plan))
-                .advice("sell another")
+    let plan = &one.plan;
+    let says = match (one.bytes.left(), one.seconds.left()) {
+        (Some(..=0), _) => Err(format!("all bytes of {plan} are used")),
+        (_, Some(..=0)) => Err(format!("all time of {plan} is used")),
+        (Some(bytes), Some(seconds)) => {
+            Ok(format!("{plan} has {bytes} bytes and {seconds} seconds left"))
         }
-        Some(left) => found(name, Verdict::Good, format!("{} has {left} bytes left", one.plan))
-            .at(Some(one.until)),
-        None => found(name, Verdict::Good, format!("{} is live", one.plan)).at(Some(one.until)),
+        (Some(bytes), None) => Ok(format!("{plan} has {bytes} bytes left")),
+        (None, Some(seconds)) => Ok(format!("{plan} has {seconds} seconds left")),
+        (None, None) => Ok(format!("{plan} is live")),
+    };
+    match says {
+        Ok(says) => found(name, Verdict::Good, says).at(Some(one.until)),
+        Err(says) => {
+            let verdict = if subscribed { Verdict::Doubtful } else { Verdict::Bad };
+            found(name, verdict, says).advice("sell another")
+        }
     }
 }
 
@@ -312,7 +319,8 @@ fn is_subscribed(facts: &Facts) -> bool {
 
 fn is_entitled(facts: &Facts, now: Timestamp) -> bool {
     facts.entitlement.as_ref().is_some_and(|one| {
-        one.until > now && one.granted.is_none_or(|granted| granted > one.consumed)
+        let is_left = |left: Option<i64>| left.is_none_or(|left| left > 0);
+        one.until > now && is_left(one.bytes.left()) && is_left(one.seconds.left())
     })
 }
 
@@ -345,7 +353,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{
-        super::{Entitlement, Nas, Session, Subscription},
+        super::{Amount, Entitlement, Nas, Session, Subscription},
         *,
     };
     use crate::sessions::effects::Kept;
@@ -463,20 +471,21 @@ mod tests {
 
     #[test]
     fn what_was_bought_gives_access_until_it_is_over_or_used_up() {
-        let bought = |until, consumed| {
+        let bought = |until, consumed, lasted| {
             move |facts: &mut Facts| {
                 facts.subscription = None;
                 facts.entitlement = Some(Entitlement {
                     plan: "day".to_owned(),
                     until: at(until),
-                    granted: Some(1000),
-                    consumed,
+                    bytes: Amount { granted: Some(1000), consumed },
+                    seconds: Amount { granted: Some(3600), consumed: lasted },
                 });
             }
         };
-        check(None, "day has 400 bytes left", bought(120, 600));
-        check(Some("subscription"), "all bytes of day are used", bought(120, 1000));
-        check(Some("subscription"), "day is over", bought(99, 0));
+        check(None, "day has 400 bytes and 60 seconds left", bought(120, 600, 3540));
+        check(Some("subscription"), "all bytes of day are used", bought(120, 1000, 0));
+        check(Some("subscription"), "all time of day is used", bought(120, 0, 3600));
+        check(Some("subscription"), "day is over", bought(99, 0, 0));
     }
 
     #[test]

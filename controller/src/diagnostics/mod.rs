@@ -60,13 +60,26 @@ pub struct Subscription {
     pub reason: String,
 }
 
-/// The one that ends next, or that ended last.
+/// The one that is used now, or that ended last.
 #[derive(Clone, Debug)]
 pub struct Entitlement {
     pub plan: String,
     pub until: Timestamp,
+    pub bytes: Amount,
+    pub seconds: Amount,
+}
+
+/// Not limited if nothing says how much was granted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amount {
     pub granted: Option<i64>,
     pub consumed: i64,
+}
+
+impl Amount {
+    pub fn left(self) -> Option<i64> {
+        self.granted.map(|granted| granted.saturating_sub(self.consumed))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use shared::id::{EdgeId, SessionId, SubscriberId, TenantId};
 use uuid::Uuid;
 
 use super::{
-    Edge, Entitlement, Facts, Failure, Nas, Session, Subscription, Who, explain::LOOK_BACK,
+    Amount, Edge, Entitlement, Facts, Failure, Nas, Session, Subscription, Who, explain::LOOK_BACK,
 };
 use crate::db::{StoreError, Tx};
 
@@ -120,7 +120,7 @@ async fn subscription(
     }))
 }
 
-/// One that is live before one that is over; of those the one that ends next.
+/// What is used now, or what is used up; if nothing is live, what was last.
 async fn entitlement(
     tx: &mut Tx,
     tenant: TenantId,
@@ -128,14 +128,18 @@ async fn entitlement(
     now: Timestamp,
 ) -> Result<Option<Entitlement>, StoreError> {
     let row = sqlx::query!(
-        r#"SELECT p.code, upper(e.valid) AS "until!: SqlTimestamp", e.bytes_granted,
-                  e.bytes_consumed
+        r#"WITH live AS MATERIALIZED (
+             SELECT o.*, o.bytes_granted <= o.bytes_consumed
+                         OR o.seconds_granted <= o.seconds_consumed AS used_up
+               FROM entitlements_of($2, $3) WITH ORDINALITY o)
+           SELECT p.code, upper(e.valid) AS "until!: SqlTimestamp", e.bytes_granted,
+                  e.bytes_consumed, e.seconds_granted, e.seconds_consumed
              FROM entitlement e
              JOIN plan_version v ON v.tenant_id = $1 AND v.id = e.plan_version_id
              JOIN plan p ON p.tenant_id = $1 AND p.id = v.plan_id
-            WHERE e.tenant_id = $1 AND e.subscriber_id = $2
-            ORDER BY e.valid @> $3::timestamptz DESC,
-                     abs(extract(epoch FROM upper(e.valid) - $3::timestamptz)), e.id LIMIT 1"#,
+             LEFT JOIN live l ON l.id = e.id
+            WHERE e.tenant_id = $1 AND e.subscriber_id = $2 AND lower(e.valid) <= $3::timestamptz
+            ORDER BY l.id IS NULL, l.used_up IS TRUE, l.ordinality, upper(e.valid) DESC, e.id LIMIT 1"#,
         tenant.as_uuid(),
         subscriber.as_uuid(),
         now.to_sqlx() as _,
@@ -145,8 +149,8 @@ async fn entitlement(
     Ok(row.map(|row| Entitlement {
         plan: row.code,
         until: row.until.to_jiff(),
-        granted: row.bytes_granted,
-        consumed: row.bytes_consumed,
+        bytes: Amount { granted: row.bytes_granted, consumed: row.bytes_consumed },
+        seconds: Amount { granted: row.seconds_granted, consumed: row.seconds_consumed },
     }))
 }
 

@@ -56,7 +56,7 @@ impl Office {
         let (live, commands) = (Live::default(), Commands::default());
         let desk =
             Desk { db: db.clone(), seal, link: link.clone(), look_again: look_again.clone() };
-        let journals = Journals::new(db.clone());
+        let journals = Journals::new(db.clone(), look_again.clone());
         let broker = Arc::default();
         Self { db, link, live, commands, desk, journals, look_again, broker }
     }

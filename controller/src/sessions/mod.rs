@@ -18,11 +18,11 @@ use self::{
     changes::{Changes, OddRecord, Reading},
     ingest::{Batch, Cursor, Plan, decide},
     record::Odd,
-    store::{Books, Known, Settled},
+    store::{Books, Known, Lasted, Settled},
 };
 use crate::{
     db::{self, AsStoreError, Db, StoreError},
-    edges::presence,
+    edges::{LookAgain, presence},
 };
 
 pub mod changes;
@@ -39,6 +39,7 @@ mod store;
 #[derive(Clone, Debug)]
 pub struct Journals {
     db: Db,
+    look_again: LookAgain,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +60,8 @@ impl AsStoreError for ApplyError {
 }
 
 impl Journals {
-    pub const fn new(db: Db) -> Self {
-        Self { db }
+    pub const fn new(db: Db, look_again: LookAgain) -> Self {
+        Self { db, look_again }
     }
 
     /// Books what is new in `batches`, all of one journal, in one transaction. The answer holds
@@ -122,11 +123,12 @@ impl Journals {
 
         let records = changes.records;
         let mut first_fork = false;
+        let mut used_up = false;
         if cursor != before {
             if before == Cursor::START {
                 books.journal_begins(epoch).await?;
             }
-            books.write_all(epoch, changes, batches, now).await?;
+            used_up = books.write_all(epoch, changes, batches, now).await?;
             books.advance(epoch, before, cursor, now).await?;
         }
         if verdict == Verdict::Forked {
@@ -135,19 +137,23 @@ impl Journals {
         if cursor != before || first_fork {
             tx.commit().await.map_err(StoreError::from)?;
         }
+        if used_up {
+            self.look_again.ring();
+        }
         report(edge, verdict, records, first_fork);
         Ok(Ack { epoch, next_seq: cursor.next_seq, verdict })
     }
 }
 
 impl Books<'_> {
+    /// Says whether something that was bought or given is used up now.
     async fn write_all(
         &mut self,
         epoch: EpochId,
         mut changes: Changes,
         batches: &[Batch],
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let known = if changes.sessions.is_empty() {
             BTreeMap::new()
         } else {
@@ -175,6 +181,7 @@ impl Books<'_> {
         if !added.is_empty() {
             self.book_usage(epoch, &added, now).await?;
         }
+        let used_up = self.use_up(&lasted(&settled, &added)).await?;
         if !changes.failures.is_empty() {
             self.add_failures(&changes.failures).await?;
         }
@@ -188,8 +195,24 @@ impl Books<'_> {
             metrics::counter!("kennet_journal_odd_total").increment(changes.odd.len() as u64);
             self.keep_odd(epoch, changes.odd, now).await?;
         }
-        Ok(())
+        Ok(used_up)
     }
+}
+
+/// How long each session is known to have lasted, and what passed, in the order of the clock.
+fn lasted(settled: &[Settled<'_>], added: &[(SessionId, Reading)]) -> Vec<Lasted> {
+    let passed = added.iter().map(|&(session, Reading { at, counters, .. })| {
+        let bytes = counters.down_bytes.saturating_add(counters.up_bytes);
+        Lasted { session, at, bytes }
+    });
+    let ends = settled.iter().filter_map(|one| {
+        let read = one.change.readings.last().map(|reading| reading.at);
+        let at = one.change.stopped.map(|(at, _)| at).max(read)?;
+        Some(Lasted { session: one.id, at, bytes: 0 })
+    });
+    let mut lasted: Vec<_> = passed.chain(ends).collect();
+    lasted.sort_by_key(|one| one.at);
+    lasted
 }
 
 /// An edge cannot speak of another edge's session: its records are kept and not booked.

@@ -40,6 +40,14 @@ pub(super) struct Settled<'a> {
     pub(super) counters: Counters,
 }
 
+/// A session was on-line until then, and so much passed since it was heard of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lasted {
+    pub(super) session: SessionId,
+    pub(super) at: Timestamp,
+    pub(super) bytes: u64,
+}
+
 /// Ids that an edge named and that are its tenant's.
 #[derive(Debug, Default)]
 pub(super) struct Ours {
@@ -325,6 +333,24 @@ impl Books<'_> {
         .execute(&mut *self.conn)
         .await?;
         Ok(())
+    }
+
+    /// Takes it out of what the subscribers have. Says whether something of that is used up.
+    #[tracing::instrument(name = "db.entitlement.use", skip_all, fields(edge.id = %self.edge), err)]
+    pub(super) async fn use_up(&mut self, lasted: &[Lasted]) -> Result<bool, StoreError> {
+        if lasted.is_empty() {
+            return Ok(false);
+        }
+        let row = sqlx::query!(
+            r#"SELECT use_entitlements($1, $2, $3, $4) AS "used_up!""#,
+            self.edge.as_uuid(),
+            &lasted.iter().map(|one| *one.session.as_uuid()).collect::<Vec<_>>(),
+            &lasted.iter().map(|one| number(one.bytes)).collect::<Vec<_>>(),
+            lasted.iter().map(|one| one.at.to_sqlx()).collect::<Vec<_>>() as _
+        )
+        .fetch_one(&mut *self.conn)
+        .await?;
+        Ok(row.used_up)
     }
 
     #[tracing::instrument(name = "db.journal.odd", skip_all, fields(edge.id = %self.edge), err)]

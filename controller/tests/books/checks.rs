@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use controller::{
     clock,
+    edges::LookAgain,
     sessions::{Journals, ingest::Batch},
 };
 
@@ -973,7 +974,7 @@ async fn apply(
         };
         let batch = Batch::try_from(batch).expect("a batch");
         let edge = EdgeId::from_uuid(EDGE.parse().expect("a UUID"));
-        let journals = Journals::new(books.db.clone());
+        let journals = Journals::new(books.db.clone(), LookAgain::default());
         let ack = journals.apply(edge, epoch, &[batch], clock::now()).await;
         let ack = ack.map_err(|error| error.to_string())?;
         if (ack.next_seq, ack.verdict) != (*next_seq, *verdict) {

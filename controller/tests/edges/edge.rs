@@ -191,15 +191,19 @@ pub(crate) fn is_refused(result: Result<Edge, ConnectionError>) -> bool {
 pub(crate) struct Journal {
     pub(crate) epoch: EpochId,
     records: Vec<Vec<u8>>,
+    /// Of the edge; none: it goes right.
+    pub(crate) clock_ms: Option<u64>,
 }
 
 impl Journal {
     pub(crate) fn new() -> Self {
-        Self { epoch: EpochId::from_uuid(Uuid::now_v7()), records: Vec::new() }
+        let epoch = EpochId::from_uuid(Uuid::now_v7());
+        Self { epoch, records: Vec::new(), clock_ms: None }
     }
 
     pub(crate) fn add(&mut self, event: journal::Event) {
-        let record = Record { at_ms: World::now_ms(), event: Some(event) };
+        let at_ms = self.clock_ms.unwrap_or_else(World::now_ms);
+        let record = Record { at_ms, event: Some(event) };
         self.records.push(record.encode_to_vec());
     }
 

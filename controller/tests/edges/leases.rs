@@ -42,22 +42,22 @@ async fn with_quota(world: &World) -> SubscriberId {
 
 /// One edge, as the API sees it.
 #[derive(Clone)]
-struct Asks {
+pub(crate) struct Asks {
     http: Client,
     url: String,
     edge: EdgeId,
     secret: Secret,
-    epoch: EpochId,
+    pub(crate) epoch: EpochId,
 }
 
 impl Asks {
-    fn new(world: &World, url: &str, edge: EdgeId) -> Self {
+    pub(crate) fn new(world: &World, url: &str, edge: EdgeId) -> Self {
         let epoch = EpochId::from_uuid(Uuid::now_v7());
         let (http, url, secret) = (Client::new(), url.to_owned(), world.secret.clone());
         Self { http, url, edge, secret, epoch }
     }
 
-    async fn ask(&self, question: Question) -> Option<Answer> {
+    pub(crate) async fn ask(&self, question: Question) -> Option<Answer> {
         let asked = Questions { epoch: self.epoch, questions: vec![question] };
         let request = self
             .http

@@ -4,6 +4,7 @@ mod broker;
 mod cluster;
 mod desired;
 mod edge;
+mod entitlements;
 mod journal;
 mod leases;
 mod presence;

@@ -3,7 +3,7 @@
 //! It is not a list of changes: each time the complete state is computed and compared, so that a
 //! lost signal, a restart and a change are one path ([`Desk::run`]). A revision grows only when the
 //! state is another; the edge is told by a pointer, after the commit, and fetches the state itself
-//! ([`http`]). [`compile`] decides what is in it.
+//! ([`http`]). [`compile`] decides what is in it, [`pool`] what somebody may use.
 
 use std::{
     io,
@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub mod http;
+mod pool;
 mod store;
 
 /// Computes what edges should have, and tells them. Cheap to clone.

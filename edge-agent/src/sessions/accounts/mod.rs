@@ -104,6 +104,8 @@ impl Terms {
         self.data_bytes.is_some()
             || self.together.is_some()
             || self.online_seconds.is_some()
+            // Not limited now, and counted with what may be later.
+            || self.counted_from_ms.is_some()
             || !self.steps.is_empty()
     }
 }
