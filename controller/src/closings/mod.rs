@@ -1,7 +1,7 @@
 //! What is done when a day is over, and when a month is.
 //!
 //! At night what was sold for a time is earned for the day, and what was paid for vouchers that
-//! nobody used in time is, too. A month that is closed stays as it is: nothing is posted into it.
+//! nobody used in time is, too; those whose time is over have ended. A month that is closed stays as it is: nothing is posted into it.
 
 pub mod http;
 mod store;
@@ -76,6 +76,7 @@ impl Closings {
     ) -> Result<Timestamp, ClosingError> {
         db::retry(|| self.earn(tenant, midnight)).await?;
         while db::retry(|| self.break_vouchers(tenant, midnight)).await? == VOUCHERS {}
+        while db::retry(|| self.end_vouchers(tenant, midnight)).await? == VOUCHERS {}
         let zone = tenants::zone(&mut self.db.tenant(tenant).await?, tenant).await?;
         let next = billing::day_of(midnight, &zone).saturating_add(Span::new().days(1));
         Ok(billing::start_of(next, &zone)?)
@@ -125,6 +126,18 @@ impl Closings {
         ledger::post_all(&mut tx, &entries).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(gone.len())
+    }
+
+    /// Some of the vouchers whose time ended before they were used up; says how many.
+    async fn end_vouchers(
+        &self,
+        tenant: TenantId,
+        midnight: Timestamp,
+    ) -> Result<usize, ClosingError> {
+        let mut tx = self.db.tenant(tenant).await?;
+        let ended = store::end_vouchers(&mut tx, tenant, midnight, VOUCHERS).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(ended)
     }
 
     /// Newest first.

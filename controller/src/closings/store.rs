@@ -117,6 +117,29 @@ pub(super) async fn break_vouchers(
     Ok(rows.into_iter().map(|row| (VoucherId::from_uuid(row.id), Cents::new(row.net))).collect())
 }
 
+pub(super) async fn end_vouchers(
+    tx: &mut Tx,
+    tenant: TenantId,
+    midnight: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE voucher SET state = 'expired'
+          WHERE tenant_id = $1 AND state = 'active' AND id IN (
+            SELECT e.source_id FROM entitlement e
+              JOIN voucher v ON v.tenant_id = $1 AND v.id = e.source_id AND v.state = 'active'
+             WHERE e.tenant_id = $1 AND e.source_kind = 'voucher'
+               AND upper(e.valid) <= $2::timestamptz
+             LIMIT $3)",
+        tenant.as_uuid(),
+        midnight.to_sqlx() as _,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
 /// False if they are closed until then, or longer.
 pub(super) async fn close_books(
     tx: &mut Tx,

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Instant};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use controller::{
     actor::Actor,
+    clock,
     vouchers::{VoucherCode, VoucherError},
 };
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::id::{SubscriberId, TenantId};
 use tokio::{sync::Barrier, task::JoinSet};
@@ -20,6 +22,36 @@ async fn issue(owner: &Staff<'_>, plan_version: &str, qty: u32, presold: bool) -
 
 fn code(issued: &Reply, n: usize) -> String {
     issued.text(&format!("/codes/{n}"))
+}
+
+/// One that was used in its time has ended with it; one that was not is still worth its money.
+#[tokio::test]
+async fn a_voucher_ends_with_its_time() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let amina = owner.subscriber("amina").await;
+    let version = owner.plan_version("day").await;
+    let issued = issue(&owner, &version, 2, true).await;
+    let body = json!({ "code": code(&issued, 0), "subscriber": amina });
+    owner.post("/api/vouchers/redeem", body).await.is(201);
+    let states = async || {
+        let batch = format!("/api/vouchers/batches/{}", issued.text("/batch/id"));
+        owner.get(&batch).await.is(200).body["states"].clone()
+    };
+    let sold = json!({ "state": "sold", "count": 1 });
+    assert_eq!(states().await, json!([{ "state": "active", "count": 1 }, sold]));
+    let (now, hour) = (clock::now(), SignedDuration::from_hours(1));
+    for hours in [12, 72] {
+        world.app.jobs().run_between(now, now + hour * hours, hour).await.unwrap();
+        let state = if hours < 24 { "active" } else { "expired" };
+        let used = json!({ "state": state, "count": 1 });
+        assert!(states().await.as_array().unwrap().contains(&used), "{hours} h: {used}");
+    }
+    let body = json!({ "code": code(&issued, 0), "subscriber": amina });
+    owner.post("/api/vouchers/redeem", body).await.problem(409, "voucher-expired");
+    let stock = owner.get("/api/reports/vouchers").await.is(200);
+    let row = &stock.items("/items")[0];
+    assert_eq!((&row["active"], &row["expired"], &row["sold"]), (&json!(0), &json!(1), &json!(1)));
 }
 
 #[tokio::test]

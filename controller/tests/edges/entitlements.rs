@@ -69,7 +69,8 @@ const DAY: Gives =
 const WEEK: Gives = Gives { mbps: 7, from: "0", until: "7 days", bytes: "500", seconds: "NULL" };
 
 async fn told(world: &World) -> Subscriber {
-    let (_, desired) = world.office.desk.of(world.tenant, world.edge).await.unwrap().unwrap();
+    let (_, desired) =
+        world.office.desk.of(world.tenant, world.edge).await.expect("rows").expect("an edge");
     let [one] = desired.subscribers.as_slice() else { panic!("{desired:?}") };
     one.clone()
 }
@@ -127,6 +128,9 @@ async fn what_ends_first_is_used_first_and_what_is_told_is_all_of_it() {
     let began = "(extract(epoch FROM lower(valid)) * 1000)::bigint";
     let began = format!("SELECT {began} FROM entitlement WHERE id = '{day}'");
     assert_eq!(first.counted_from_ms.map(|ms| ms.to_string()), Some(world.ask(&began).await));
+    let until =
+        "SELECT floor(extract(epoch FROM max(upper(valid))) * 1000)::bigint FROM entitlement";
+    assert_eq!(first.until_ms.map(|ms| ms.to_string()), Some(world.ask(until).await));
 
     let session = reports.begin(amina);
     reports.journal.usage(session, 900, 50);
@@ -237,7 +241,7 @@ async fn a_voucher_is_used_beside_a_term_with_a_quota_and_waits_beside_one_witho
         ))
         .await;
     let both = told(&world).await;
-    assert_eq!(both.data_bytes, Some(3000));
+    assert_eq!((both.data_bytes, both.until_ms), (Some(3000), None));
     reports.journal.usage(session, 1700, 0);
     reports.send().await;
     assert_eq!(

@@ -188,6 +188,29 @@ impl Snapshot {
     pub fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscriber>> {
         self.by_username.values()
     }
+
+    /// When the next subscriber's time is over.
+    pub fn next_end_ms(&self) -> Option<u64> {
+        self.by_username.values().filter_map(|one| one.until_ms).min()
+    }
+
+    /// The same without those whose time is over.
+    #[must_use]
+    pub fn without_ended(&self, now_ms: u64) -> Self {
+        let lasts = |one: &Subscriber| one.until_ms.is_none_or(|until| now_ms < until);
+        let by_username = self.by_username.iter().filter(|(_, one)| lasts(one));
+        let by_mac = self.by_mac.iter().filter(|(_, one)| lasts(one));
+        Self {
+            revision: self.revision,
+            nas: self.nas.clone(),
+            by_username: by_username.map(|(name, one)| (name.clone(), Arc::clone(one))).collect(),
+            by_mac: by_mac.map(|(mac, one)| (*mac, Arc::clone(one))).collect(),
+            counts_devices: self.counts_devices,
+            realms: self.realms.clone(),
+            site: self.site,
+            garden: self.garden.clone(),
+        }
+    }
 }
 
 /// What does not fit into its attribute would keep the whole Access-Accept from being written.
@@ -244,6 +267,26 @@ mod tests {
         ] {
             assert_eq!(without_realm(identity, &ours), user, "{identity}");
         }
+    }
+
+    #[test]
+    fn whose_time_is_over_is_not_there() {
+        let desired: Desired = serde_json::from_str(
+            r#"{ "revision": 7, "nas": [], "subscriber": [
+                { "username": "guest", "macs": ["02:00:00:00:00:01"], "down_kbps": 1, "up_kbps": 1,
+                  "until_ms": 1000 },
+                { "username": "amina", "password": "p", "down_kbps": 1, "up_kbps": 1 } ] }"#,
+        )
+        .unwrap();
+        let snapshot = Snapshot::new(desired).unwrap();
+        assert_eq!(snapshot.next_end_ms(), Some(1000));
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        let before = snapshot.without_ended(999);
+        assert!(before.owner_of(mac).is_some() && before.subscriber("guest").is_some());
+        let after = snapshot.without_ended(1000);
+        assert!(after.owner_of(mac).is_none() && after.subscriber("guest").is_none());
+        assert!(after.subscriber("amina").is_some());
+        assert_eq!((after.revision, after.next_end_ms()), (7, None));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Follows the controller's desired state: fetch, check, keep a copy, put in force, report.
+//! Follows the controller's desired state: fetch, check, keep a copy, put in force, report. Whose
+//! time is over is taken out of it at that moment, whoever can be heard.
 
 use std::{
     path::PathBuf,
@@ -12,7 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::{
     desired::{Contradiction, Current, Snapshot, disk},
-    sessions::event::Event,
+    sessions::{desk::now_ms, event::Event},
     settings,
 };
 
@@ -68,7 +69,18 @@ impl Follow {
     pub async fn run(self) {
         let mut wait = EVERY;
         loop {
-            let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
+            let look = async {
+                let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
+            };
+            tokio::select! {
+                () = look => {}
+                () = self.next_end() => {
+                    if self.leave_out_ended().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            }
             wait = match self.look().await {
                 Ok(()) => EVERY,
                 Err(error) => {
@@ -77,6 +89,23 @@ impl Follow {
                 }
             };
         }
+    }
+
+    /// Waits until somebody's time is over.
+    async fn next_end(&self) {
+        let Some(end) = self.current.load().next_end_ms() else {
+            return std::future::pending().await;
+        };
+        // The clock may be set meanwhile.
+        while let Some(left) = end.checked_sub(now_ms()).filter(|left| *left > 0) {
+            tokio::time::sleep(Duration::from_millis(left).min(CLOCK)).await;
+        }
+    }
+
+    async fn leave_out_ended(&self) -> Result<(), FollowError> {
+        let snapshot = Arc::new(self.current.load().without_ended(now_ms()));
+        self.current.store(Arc::clone(&snapshot));
+        self.put_in_force(snapshot).await
     }
 
     async fn look(&self) -> Result<(), FollowError> {
@@ -88,6 +117,13 @@ impl Follow {
         disk::save(&self.state_dir, &desired)?;
         let snapshot = Arc::new(snapshot);
         self.current.store(Arc::clone(&snapshot));
+        self.put_in_force(snapshot).await?;
+        tracing::info!(revision, "revision {revision} of the desired state is in force");
+        self.applied.send_replace(revision);
+        Ok(())
+    }
+
+    async fn put_in_force(&self, snapshot: Arc<Snapshot>) -> Result<(), FollowError> {
         let (answer, applied) = oneshot::channel();
         let mut event = Event::Desired(snapshot, Some(answer));
         while let Err(error) = self.events.try_send(event) {
@@ -97,10 +133,7 @@ impl Follow {
             }
             tokio::time::sleep(FULL).await;
         }
-        applied.await.map_err(|_| FollowError::Gone)?;
-        tracing::info!(revision, "revision {revision} of the desired state is in force");
-        self.applied.send_replace(revision);
-        Ok(())
+        applied.await.map_err(|_| FollowError::Gone)
     }
 
     /// `None` when there is nothing newer.
@@ -125,6 +158,7 @@ impl Follow {
 const EVERY: Duration = Duration::from_mins(1);
 const RETRY: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(20);
+const CLOCK: Duration = Duration::from_mins(1);
 
 /// Pause when the session thread's channel is full.
 const FULL: Duration = Duration::from_millis(20);

@@ -255,6 +255,10 @@ pub struct Subscriber {
     /// long as it is the same, what was used stays used, whatever else is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_from_ms: Option<u64>,
+    /// When all that ends, in milliseconds since 1970, if nothing else is said before: from then on
+    /// nobody knows the subscriber here, whether the controller can be heard or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
     /// What is left of time on-line, of all devices together and each moment once; counted from when
     /// it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,6 +310,7 @@ impl Subscriber {
             used_bytes: 0,
             steps: Vec::new(),
             counted_from_ms: None,
+            until_ms: None,
             online_seconds: None,
             session_timeout: None,
             idle_timeout: None,

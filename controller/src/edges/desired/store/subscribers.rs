@@ -46,6 +46,7 @@ struct GivenRow {
     source_id: Uuid,
     is_now: bool,
     counted_from: SqlTimestamp,
+    until: SqlTimestamp,
     bytes_granted: Option<i64>,
     bytes_consumed: i64,
     bytes_over: i64,
@@ -158,7 +159,8 @@ impl Wishes<'_> {
                   AND NOT counts_nothing(entitlement)) \
              SELECT one.id, one.subscriber_id, one.plan_version_id, one.source_kind, one.source_id, \
                     one.valid @> $2::timestamptz AS \"is_now!\", \
-                    one.counted_from AS \"counted_from: SqlTimestamp\", one.bytes_granted, \
+                    one.counted_from AS \"counted_from: SqlTimestamp\", \
+                    upper(one.valid) AS \"until!: SqlTimestamp\", one.bytes_granted, \
                     one.bytes_consumed, one.bytes_over, one.seconds_granted, \
                     one.seconds_consumed, one.seconds_over \
                FROM (SELECT subscriber_id, min(counted_from) AS counted_from \
@@ -253,6 +255,7 @@ impl Wishes<'_> {
             used_up,
             steps,
             counted_from_ms: from_ms,
+            until_ms: row.version.is_none().then(|| until_ms(given)).flatten(),
             id: Some(SubscriberId::from_uuid(id)),
             subscription: row.subscription_id.map(SubscriptionId::from_uuid),
             password: password.transpose()?,
@@ -284,6 +287,12 @@ impl Wishes<'_> {
             ..Subscriber::new(row.username, shape)
         }))
     }
+}
+
+/// Until when something of it is live, if nothing else is bought.
+fn until_ms(given: &[GivenRow]) -> Option<u64> {
+    let until = given.iter().map(|one| one.until.to_jiff()).max()?;
+    u64::try_from(until.as_millisecond()).ok()
 }
 
 /// None: nothing of what was bought or given is live, or a subscription without quotas is.
