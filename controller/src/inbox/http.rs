@@ -9,7 +9,7 @@ use axum::{
     http::HeaderMap,
 };
 use serde_json::{Value, json};
-use shared::secret::Secret;
+use shared::{daemon::Chain, id::MerchantId, secret::Secret};
 use utoipa_axum::routes;
 
 use super::{Inbox, NewEvent};
@@ -69,12 +69,21 @@ async fn take(
     let kept = |name: &&str| headers.get(*name)?.to_str().ok().map(str::to_owned);
     let headers: BTreeMap<_, _> =
         KEPT.iter().filter_map(|name| Some(((*name).to_owned(), kept(name)?))).collect();
-    let raw = raw.to_vec();
-    let new = NewEvent { channel, token, subject, raw, headers, source: origin.ip };
-    if inbox.store(new).await? {
-        Ok(Json(answer(channel)))
-    } else {
-        Err(Problem::not_found("address"))
+    let new = NewEvent { channel, token, subject, raw: raw.to_vec(), headers, source: origin.ip };
+    let merchant = inbox.store(new).await?.ok_or_else(|| Problem::not_found("address"))?;
+    let asks = channel == Channel::Check;
+    Ok(Json(if asks { check(inbox, merchant, &raw).await } else { answer(channel) }))
+}
+
+/// Somebody wants to pay. Who cannot be answered for some reason of ours may.
+async fn check(inbox: &Inbox, merchant: MerchantId, raw: &[u8]) -> Value {
+    match inbox.check(merchant, raw).await {
+        Ok(Ok(())) => answer(Channel::Check),
+        Ok(Err(why)) => json!({ "ResultCode": why.code(), "ResultDesc": why.to_string() }),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a payment is let through unchecked");
+            answer(Channel::Check)
+        }
     }
 }
 

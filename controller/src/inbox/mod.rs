@@ -6,6 +6,7 @@
 //! [`Inbox::store`] and [`Inbox::start`].
 
 mod apply;
+mod check;
 mod door;
 pub mod http;
 mod store;
@@ -153,22 +154,22 @@ impl Inbox {
         Self { db, seal, merchants, intents, payouts, refunds, door, bell: Arc::default() }
     }
 
-    /// Stores what came; false: nobody has this address.
-    pub async fn store(&self, new: NewEvent) -> Result<bool, StoreError> {
+    /// Stores what came, and says to whom it did. None: nobody has this address.
+    pub async fn store(&self, new: NewEvent) -> Result<Option<MerchantId>, StoreError> {
         let hash = token::hash(new.token.expose());
         let Some(merchant) = store::merchant_of(&self.db.callback, &hash).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let subject = new.subject.as_deref().and_then(read_subject);
         if new.subject.is_some() && subject.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         let (subject, proof) = subject.unzip();
         let channel = new.channel.as_str();
         self.door.ask(Arrival { new, merchant, subject, proof, now: clock::now() }).await?;
         metrics::counter!("kennet_callbacks_total", "channel" => channel).increment(1);
         self.bell.notify_one();
-        Ok(true)
+        Ok(Some(MerchantId::from_uuid(merchant)))
     }
 
     /// Until the daemon stops.

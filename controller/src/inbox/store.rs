@@ -13,6 +13,8 @@ use super::{Arrival, Event, Route};
 use crate::{
     db::{Cell, StoreError, Tx, one},
     gateways::Channel,
+    intents::{Reference, Typed},
+    subscribers::AccountNo,
 };
 
 pub(super) async fn merchant_of(
@@ -26,6 +28,36 @@ pub(super) async fn merchant_of(
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| row.id))
+}
+
+pub(super) async fn tenant_of(
+    pool: &PgPool,
+    merchant: MerchantId,
+) -> Result<Option<TenantId>, StoreError> {
+    let row = sqlx::query!("SELECT tenant_id FROM merchant WHERE id = $1", merchant.as_uuid())
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(|row| TenantId::from_uuid(row.tenant_id)))
+}
+
+/// Is there such an intent, or an account that is not closed?
+pub(super) async fn is_known(
+    tx: &mut Tx,
+    tenant: TenantId,
+    typed: &Typed,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM payment_intent WHERE tenant_id = $1 AND reference = $2)
+               OR EXISTS (SELECT FROM subscriber
+                           WHERE tenant_id = $1 AND account_no = $3 AND status = 'active')
+               AS "known!""#,
+        tenant.as_uuid(),
+        typed.reference().map(Reference::as_str),
+        typed.account().map(AccountNo::as_str),
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(row.known)
 }
 
 pub(super) async fn insert(pool: &PgPool, some: &[Arrival]) -> Result<(), StoreError> {

@@ -138,6 +138,10 @@ struct MerchantBody {
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["196.201.212.0/24"]))]
     sources: Vec<IpNetwork>,
+    /// M-Pesa: what names neither an intent nor an account is refused before it is paid, if M-Pesa was
+    /// told to ask. Without it such money waits until somebody says whose it is.
+    #[serde(default)]
+    refuse_unknown: bool,
 }
 
 impl MerchantBody {
@@ -154,6 +158,9 @@ impl MerchantBody {
                 if self.till.is_some() {
                     return wrong("till", "only M-Pesa has tills");
                 }
+                if self.refuse_unknown {
+                    return wrong("refuse_unknown", "only M-Pesa asks before it takes money");
+                }
             }
         }
         Ok(NewMerchant {
@@ -164,6 +171,7 @@ impl MerchantBody {
             environment: self.environment.unwrap_or(Environment::Production),
             secrets: self.secrets,
             sources: few(self.sources)?,
+            refuse_unknown: self.refuse_unknown,
         })
     }
 }
@@ -179,14 +187,15 @@ struct MerchantChangeBody {
     secrets: Secrets,
     #[schema(value_type = Option<Vec<String>>)]
     sources: Option<Vec<IpNetwork>>,
+    refuse_unknown: Option<bool>,
     disabled: Option<bool>,
 }
 
 impl MerchantChangeBody {
     fn check(self) -> Result<MerchantChange, Problem> {
-        let Self { till, name, secrets, sources, disabled } = self;
+        let Self { till, name, secrets, sources, refuse_unknown, disabled } = self;
         let sources = sources.map(few).transpose()?;
-        Ok(MerchantChange { till, name, secrets, sources, disabled })
+        Ok(MerchantChange { till, name, secrets, sources, refuse_unknown, disabled })
     }
 }
 
@@ -209,6 +218,7 @@ struct MerchantView {
     environment: Environment,
     #[schema(value_type = Vec<String>)]
     sources: Vec<IpNetwork>,
+    refuse_unknown: bool,
     disabled: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -224,6 +234,7 @@ impl From<Merchant> for MerchantView {
             name: merchant.name,
             environment: merchant.environment,
             sources: merchant.sources,
+            refuse_unknown: merchant.refuse_unknown,
             disabled: merchant.disabled,
             created_at: merchant.created_at,
         }

@@ -46,6 +46,8 @@ pub struct Merchant {
     pub environment: Environment,
     /// Where its callbacks come from; empty: nobody knows.
     pub sources: Vec<IpNetwork>,
+    /// M-Pesa asks before it takes money: is what names nobody refused?
+    pub refuse_unknown: bool,
     pub disabled: bool,
     pub version: i64,
     pub created_at: Timestamp,
@@ -62,7 +64,7 @@ impl Audited for Merchant {
         json!({
             "provider": self.provider, "shortcode": self.shortcode, "till": self.till,
             "name": self.name, "environment": self.environment, "sources": self.sources,
-            "disabled": self.disabled,
+            "refuse_unknown": self.refuse_unknown, "disabled": self.disabled,
         })
     }
 }
@@ -87,6 +89,7 @@ pub struct NewMerchant {
     pub environment: Environment,
     pub secrets: Secrets,
     pub sources: Vec<IpNetwork>,
+    pub refuse_unknown: bool,
 }
 
 /// What is absent stays.
@@ -96,6 +99,7 @@ pub struct MerchantChange {
     pub name: Option<Name>,
     pub secrets: Secrets,
     pub sources: Option<Vec<IpNetwork>>,
+    pub refuse_unknown: Option<bool>,
     pub disabled: Option<bool>,
 }
 
@@ -208,6 +212,7 @@ impl Merchants {
             name: new.name,
             environment: new.environment,
             sources: new.sources,
+            refuse_unknown: new.refuse_unknown,
             disabled: false,
             version: 1,
             created_at: clock::now(),
@@ -239,6 +244,7 @@ impl Merchants {
         after.till = change.till.over(after.till);
         after.name = change.name.unwrap_or(after.name);
         after.sources = change.sources.unwrap_or(after.sources);
+        after.refuse_unknown = change.refuse_unknown.unwrap_or(after.refuse_unknown);
         after.disabled = change.disabled.unwrap_or(after.disabled);
         if !store::update(&mut tx, actor.tenant, &after, version).await? {
             return Err(MerchantError::Stale);

@@ -60,8 +60,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO merchant (tenant_id, id, provider, shortcode, till, name, environment,
-           secrets_sealed, token_sealed, sources, pull_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+           secrets_sealed, token_sealed, sources, refuse_unknown, pull_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tenant.as_uuid(),
         merchant.id.as_uuid(),
         merchant.provider.as_str(),
@@ -72,6 +72,7 @@ pub(super) async fn insert(
         sealed.secrets,
         sealed.token,
         &merchant.sources,
+        merchant.refuse_unknown,
         pull_at.map(ToSqlx::to_sqlx) as _,
         merchant.created_at.to_sqlx() as _,
     )
@@ -89,7 +90,7 @@ pub(super) async fn update(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE merchant SET till = $4, name = $5, sources = $6, disabled = $7,
-                version = version + 1
+                refuse_unknown = $8, version = version + 1
           WHERE tenant_id = $1 AND id = $2 AND version = $3",
         tenant.as_uuid(),
         merchant.id.as_uuid(),
@@ -98,6 +99,7 @@ pub(super) async fn update(
         Name::as_str(&merchant.name),
         &merchant.sources,
         merchant.disabled,
+        merchant.refuse_unknown,
     )
     .execute(&mut **tx)
     .await?;
@@ -224,7 +226,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Merchant>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id, provider, shortcode, till, name, environment,
-                  sources AS "sources: Vec<IpNetwork>", disabled, version,
+                  sources AS "sources: Vec<IpNetwork>", refuse_unknown, disabled, version,
                   created_at AS "created_at: jiff_sqlx::Timestamp"
              FROM merchant
             WHERE tenant_id = $1 AND id > $2 AND ($3::uuid IS NULL OR id = $3)
@@ -248,6 +250,7 @@ pub(super) async fn list(
             name: at.parse("name", &row.name)?,
             environment: at.parse("environment", &row.environment)?,
             sources: row.sources,
+            refuse_unknown: row.refuse_unknown,
             disabled: row.disabled,
             version: row.version,
             created_at: row.created_at.to_jiff(),

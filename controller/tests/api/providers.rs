@@ -92,6 +92,51 @@ pub(crate) async fn until(owner: &Staff<'_>, path: &str, pointer: &str, want: &s
     panic!("{path} is not {want}: {}", owner.get(path).await.body);
 }
 
+/// M-Pesa asks before somebody pays; what would lie around as nobody's stays with the payer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_names_nobody_is_refused_before_it_is_paid() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    let id = merchant(&owner).await;
+    let amina = owner.subscriber("amina").await;
+    let account = owner.get(&format!("/api/subscribers/{amina}")).await.text("/account_no");
+    // Until somebody wants it, all money is taken.
+    assert!(till.pay("254700000900", 10_000, "rent").await["moved"].is_object());
+    let path = format!("/api/finance/merchants/{id}");
+    let on = json!({ "refuse_unknown": true });
+    let shown = owner.get(&path).await.is(200);
+    owner.patch(&path, shown.header("etag"), on).await.is(200);
+    assert_eq!(till.pay("254700000900", 10_000, "rent").await["moved"], Value::Null);
+    let typed = account.replace('0', "o");
+    assert!(till.pay("254700000900", 20_000, &typed).await["moved"].is_object());
+    for _ in 0..500 {
+        if owner.balance("wallet").await != 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(-owner.balance("wallet").await, 20_000);
+    check_the_books(&till.world, &owner).await;
+    let validation = owner.get(&format!("{path}/addresses")).await.is(200).text("/validation");
+    let ask = async |body: Value| {
+        let reply = till.http.post(&validation).json(&body).send().await.expect("an answer");
+        let body: Value = reply.json().await.expect("JSON");
+        body["ResultCode"].as_str().map(str::to_owned)
+    };
+    let question = json!({ "BusinessShortCode": "600000", "TransAmount": "50.00",
+                           "BillRefNumber": "nobody" });
+    assert_eq!(ask(question.clone()).await.as_deref(), Some("C2B00012"));
+    let other = |name: &str, value: &str| {
+        let mut body = question.clone();
+        body[name] = json!(value);
+        body
+    };
+    assert_eq!(ask(other("BusinessShortCode", "600001")).await.as_deref(), Some("C2B00015"));
+    assert_eq!(ask(other("TransAmount", "0")).await.as_deref(), Some("C2B00013"));
+    assert_eq!(ask(json!(7)).await.as_deref(), Some("C2B00016"));
+    assert_eq!(ask(other("BillRefNumber", "")).await.as_deref(), Some("0"));
+}
+
 #[tokio::test]
 async fn what_opens_an_account_is_sealed_and_never_shown() {
     let till = Till::new().await;

@@ -34,6 +34,7 @@ pub(super) const NOUNS: &[Noun] = &[
                     Field::text("till", "/till", "M-Pesa Buy Goods: the till"),
                     Field::text("environment", "/environment", "production, sandbox or simulator"),
                     SOURCE,
+                    REFUSE_UNKNOWN,
                     KEY,
                     SECRET,
                     PASSKEY,
@@ -54,6 +55,13 @@ pub(super) const NOUNS: &[Noun] = &[
                     SOURCE,
                     Field::of("off", "/disabled", Kind::Truth(true), "Nobody is asked through it"),
                     Field::of("on", "/disabled", Kind::Truth(false), "It works"),
+                    REFUSE_UNKNOWN,
+                    Field::of(
+                        "take-unknown",
+                        "/refuse_unknown",
+                        Kind::Truth(false),
+                        "Money that names nobody is taken, and waits",
+                    ),
                     KEY,
                     SECRET,
                     PASSKEY,
@@ -239,6 +247,12 @@ pub(super) const NOUNS: &[Noun] = &[
 
 const NAME: Field = Field::of("name", "/name", Kind::Text(word::<Name>), "For people");
 const NOTE: Field = Field::text("note", "/note", "What came of it").must();
+const REFUSE_UNKNOWN: Field = Field::of(
+    "refuse-unknown",
+    "/refuse_unknown",
+    Kind::Truth(true),
+    "M-Pesa asks first: money that names nobody is refused",
+);
 const SOURCE: Field =
     Field::of("source", "/sources", Kind::Many, "Address or prefix that callbacks come from");
 const KEY: Field = secret("key-file", "/secrets/key", "M-Pesa: consumer key; Airtel: client id");

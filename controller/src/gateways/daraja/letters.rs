@@ -9,6 +9,7 @@ use super::{
     },
     clock, codes,
 };
+use crate::billing::Cents;
 
 pub(super) fn read(letter: &Letter<'_>) -> Result<Vec<Fact>, Unreadable> {
     let body: Value = serde_json::from_slice(letter.raw)?;
@@ -53,6 +54,27 @@ fn prompt(body: &Value) -> Result<Fact, Unreadable> {
         payer: item("PhoneNumber").and_then(text),
         intent: None,
     }))
+}
+
+/// Somebody wants to pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) shortcode: String,
+    pub(crate) amount: Cents,
+    pub(crate) reference: Option<String>,
+}
+
+pub(crate) fn question(raw: &[u8]) -> Result<Question, Unreadable> {
+    let body: Value = serde_json::from_slice(raw)?;
+    let field = |pointer, name| text_at(&body, pointer).ok_or(Unreadable::Field(name));
+    Ok(Question {
+        shortcode: field("/BusinessShortCode", "BusinessShortCode")?,
+        amount: body
+            .get("TransAmount")
+            .and_then(shillings)
+            .ok_or(Unreadable::Field("TransAmount"))?,
+        reference: text_at(&body, "/BillRefNumber"),
+    })
 }
 
 /// Somebody has paid to the paybill.

@@ -9,6 +9,8 @@ pub(crate) mod clock;
 mod codes;
 mod letters;
 
+pub(crate) use self::letters::{Question, question};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, header::AUTHORIZATION};
