@@ -182,7 +182,7 @@ impl App {
             tenants.clone(),
             vouchers.clone(),
         );
-        let periods = Periods::new(db.clone(), look_again.clone());
+        let periods = Periods::new(db.clone(), look_again.clone(), intents.clone());
         let closings = Closings::new(db.clone());
         let logins = Logins::new(db.clone(), hasher.clone(), seal.clone(), settings.registration);
         let outward = Outward::new(settings.reach);

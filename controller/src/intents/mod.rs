@@ -8,6 +8,7 @@ pub(crate) mod confirmed;
 pub(crate) mod heard;
 pub mod http;
 mod reference;
+mod renewals;
 mod schedule;
 mod store;
 mod watch;
@@ -30,7 +31,7 @@ use crate::{
     db::{Db, StoreError, Tx},
     gateways::{Ask, Channel, Pace, Submit},
     idempotency::{self, ClaimError, Key, Made},
-    merchants::{self, MerchantError, Merchants, Opened},
+    merchants::{self, Merchant, MerchantError, Merchants, Opened},
     payments::{PaymentError, Provider},
     seal::Seal,
     token,
@@ -74,6 +75,34 @@ pub struct Intent {
     pub checks: i32,
     pub next_check_at: Option<Timestamp>,
     pub created_at: Timestamp,
+}
+
+impl Intent {
+    /// Nobody was told of it, and nobody looks after it.
+    fn new(id: IntentId, merchant: &Merchant, new: NewIntent, now: Timestamp) -> Self {
+        let (bits, _) = Uuid::new_v4().as_u64_pair();
+        Self {
+            id,
+            merchant: Some(new.merchant),
+            subscriber: new.subscriber,
+            provider: merchant.provider,
+            shortcode: merchant.shortcode.clone(),
+            amount: new.amount,
+            msisdn: new.msisdn,
+            email: new.email,
+            reference: Some(Reference::of(bits).to_string()),
+            pay_url: None,
+            state: IntentState::Created,
+            code: None,
+            checkout: None,
+            claim: None,
+            send_again: false,
+            sent: 0,
+            checks: 0,
+            next_check_at: None,
+            created_at: now,
+        }
+    }
 }
 
 impl Audited for Intent {
@@ -199,27 +228,9 @@ impl Intents {
             return Ok(Made { value, replayed: true });
         }
         let now = clock::now();
-        let (bits, _) = Uuid::new_v4().as_u64_pair();
         let intent = Intent {
-            id,
-            merchant: Some(new.merchant),
-            subscriber: new.subscriber,
-            provider: opened.merchant.provider,
-            shortcode: opened.merchant.shortcode.clone(),
-            amount: new.amount,
-            msisdn: new.msisdn,
-            email: new.email,
-            reference: Some(Reference::of(bits).to_string()),
-            pay_url: None,
-            state: IntentState::Created,
-            code: None,
-            checkout: None,
-            claim: None,
-            send_again: false,
-            sent: 0,
-            checks: 0,
             next_check_at: Some(now + self.pace.span(schedule::LEASE)),
-            created_at: now,
+            ..Intent::new(id, &opened.merchant, new, now)
         };
         let mark = merchants::mark(&self.seal, actor.tenant, *id.as_uuid());
         store::insert(&mut tx, actor, &intent, &token::hash(&mark)).await?;

@@ -1,5 +1,7 @@
 //! The table `payment_intent`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use shared::id::{IntentId, MerchantId, SubscriberId, TenantId};
@@ -42,8 +44,8 @@ pub(super) async fn insert(
     sqlx::query!(
         "INSERT INTO payment_intent (tenant_id, id, merchant_id, subscriber_id, provider,
            shortcode, amount_cents, reference, msisdn, email, callback_secret_hash, asked_by,
-           next_check_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+           next_check_at, created_at, send_again)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         actor.tenant.as_uuid(),
         intent.id.as_uuid(),
         intent.merchant.map(|id| *id.as_uuid()),
@@ -58,10 +60,33 @@ pub(super) async fn insert(
         actor.name(),
         intent.next_check_at.map(ToSqlx::to_sqlx) as _,
         intent.created_at.to_sqlx() as _,
+        intent.send_again,
     )
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Who has a phone that can be asked.
+pub(super) async fn phones(
+    tx: &mut Tx,
+    tenant: TenantId,
+    some: &[SubscriberId],
+) -> Result<BTreeMap<SubscriberId, Msisdn>, StoreError> {
+    let ids: Vec<_> = some.iter().map(|id| *id.as_uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT id, msisdn AS "msisdn!" FROM subscriber
+            WHERE tenant_id = $1 AND id = ANY ($2) AND status = 'active' AND msisdn IS NOT NULL"#,
+        tenant.as_uuid(),
+        &ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let phones = rows.into_iter().map(|row| {
+        let at = Cell { table: "subscriber", row: row.id };
+        Ok((SubscriberId::from_uuid(row.id), at.parse("msisdn", &row.msisdn)?))
+    });
+    phones.collect()
 }
 
 /// A callback may have been faster than the answer: what it changed stays.

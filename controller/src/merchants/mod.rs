@@ -420,6 +420,11 @@ pub(crate) async fn hurry(
     store::hurry(tx, tenant, id, at).await
 }
 
+/// A tenant has few.
+pub(crate) async fn all(tx: &mut Tx, tenant: TenantId) -> Result<Vec<Merchant>, StoreError> {
+    store::list(tx, tenant, None, Uuid::nil(), 1000).await
+}
+
 async fn find(tx: &mut Tx, tenant: TenantId, id: MerchantId) -> Result<Merchant, MerchantError> {
     let mut found = store::list(tx, tenant, Some(id), Uuid::nil(), 1).await?;
     found.pop().ok_or(MerchantError::Unknown)

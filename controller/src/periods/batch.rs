@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     PeriodError,
     store::{Due, Used},
-    write::{Change, Deferral, Grant, NewPeriod, Notice, Writes},
+    write::{Change, Deferral, Grant, NewPeriod, Notice, Prompt, Writes},
 };
 use crate::{
     billing::{self, Cents, Rates, Split, Term, TooMuch},
@@ -151,6 +151,15 @@ impl Batch {
             }
             Act::Remind { days, about } => {
                 self.notice(one, format!("remind:{days}"), about, cost);
+            }
+            Act::Prompt { minutes, about } => {
+                self.writes.prompts.push(Prompt {
+                    subscription: one.id,
+                    subscriber: one.subscriber,
+                    about,
+                    minutes,
+                    cents: cost.minus(one.wallet)?,
+                });
             }
             Act::Wait => {}
         }

@@ -35,6 +35,7 @@ use crate::{
     db::{AsStoreError, Db, StoreError, Tx},
     edges::LookAgain,
     idempotency::ClaimError,
+    intents::Intents,
     invoices::InvoiceError,
     plans::{self, Billing, OnExhaust},
     subscriptions::Policy,
@@ -131,11 +132,12 @@ pub struct Round {
 pub struct Periods {
     db: Db,
     look_again: LookAgain,
+    intents: Intents,
 }
 
 impl Periods {
-    pub const fn new(db: Db, look_again: LookAgain) -> Self {
-        Self { db, look_again }
+    pub const fn new(db: Db, look_again: LookAgain, intents: Intents) -> Self {
+        Self { db, look_again, intents }
     }
 
     /// Looks at everything of the tenant that is due.
@@ -196,9 +198,12 @@ impl Periods {
         ids: &mut Vec<Uuid>,
     ) -> Result<bool, PeriodError> {
         let mut tx = self.db.tenant(tenant).await?;
-        match run_in(&mut tx, tenant, now, limit, ids).await {
-            Ok(edges) => {
+        match self.run_in(&mut tx, tenant, now, limit, ids).await {
+            Ok((edges, asks)) => {
                 tx.commit().await.map_err(StoreError::from)?;
+                if asks {
+                    self.intents.ring();
+                }
                 Ok(edges)
             }
             Err(error) => {
@@ -207,6 +212,48 @@ impl Periods {
                 Err(error)
             }
         }
+    }
+
+    /// True: if edges have to be told; and if phones are to be asked.
+    async fn run_in(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        now: Timestamp,
+        limit: i64,
+        ids: &mut Vec<Uuid>,
+    ) -> Result<(bool, bool), PeriodError> {
+        *ids = store::lock_due(tx, tenant, now, limit).await?;
+        if ids.is_empty() {
+            return Ok((false, false));
+        }
+        let due = store::read(tx, tenant, ids).await?;
+        let mut batch = open(tx, tenant, now, &due, &[]).await?;
+        for one in &due {
+            let used = used(tx, tenant, &batch, one).await?;
+            batch.decide(one, used)?;
+        }
+        batch.writes.apply(tx, tenant, now).await?;
+        let asks = self.ask(tx, tenant, now, &batch.writes).await?;
+        Ok((batch.edges, asks))
+    }
+
+    /// What phones are asked for is written down with what made it necessary.
+    async fn ask(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        now: Timestamp,
+        writes: &Writes,
+    ) -> Result<bool, PeriodError> {
+        if writes.prompts.is_empty() {
+            return Ok(false);
+        }
+        let Some(asker) = self.intents.asker(tx, tenant).await? else { return Ok(false) };
+        let prompts = writes.prompt(tx, tenant, now).await?;
+        let lacks: Vec<_> = prompts.iter().map(|one| (one.subscriber, one.cents)).collect();
+        self.intents.write_down(tx, tenant, &asker, &lacks).await?;
+        Ok(!lacks.is_empty())
     }
 
     /// What happens to who does not pay.
@@ -249,27 +296,6 @@ impl Periods {
         }
         Ok(store::periods(&mut tx, actor.tenant, subscription).await?)
     }
-}
-
-async fn run_in(
-    tx: &mut Tx,
-    tenant: TenantId,
-    now: Timestamp,
-    limit: i64,
-    ids: &mut Vec<Uuid>,
-) -> Result<bool, PeriodError> {
-    *ids = store::lock_due(tx, tenant, now, limit).await?;
-    if ids.is_empty() {
-        return Ok(false);
-    }
-    let due = store::read(tx, tenant, ids).await?;
-    let mut batch = open(tx, tenant, now, &due, &[]).await?;
-    for one in &due {
-        let used = used(tx, tenant, &batch, one).await?;
-        batch.decide(one, used)?;
-    }
-    batch.writes.apply(tx, tenant, now).await?;
-    Ok(batch.edges)
 }
 
 fn snapshot(policy: &Policy) -> Value {

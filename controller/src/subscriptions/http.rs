@@ -161,6 +161,8 @@ struct SubscriptionBody {
     subscriber: SubscriberId,
     #[schema(value_type = String)]
     plan_version: PlanVersionId,
+    /// The subscriber has asked for it: each term is paid from the wallet when the one before ends,
+    /// and what the wallet lacks is asked for on the phone, two hours and ten minutes before.
     #[serde(default)]
     auto_renew: bool,
     /// At once, instead of when it is paid.

@@ -86,6 +86,12 @@ pub enum Act {
         days: u16,
         about: Timestamp,
     },
+    /// Asks the phone of who wants to be renewed for what the wallet lacks, so many minutes before
+    /// `about`.
+    Prompt {
+        minutes: u16,
+        about: Timestamp,
+    },
     Wait,
 }
 
@@ -139,9 +145,26 @@ fn paid_ahead(one: &Standing, policy: &Policy, now: Timestamp) -> Verdict {
         return verdict(Act::Charge { from: end, anew: false }, None);
     }
     if now < end {
-        return before(end, one.auto_renew && one.can_pay(), policy, now);
+        let renews = one.auto_renew && one.can_pay();
+        let what = before(end, renews, policy, now);
+        return if one.auto_renew && !renews { prompt(end, what, now) } else { what };
     }
     unpaid_since(end, one, now)
+}
+
+/// Twice: in time, and when it would be taken out of the wallet.
+fn prompt(end: Timestamp, what: Verdict, now: Timestamp) -> Verdict {
+    let [first, last] =
+        PROMPT_MINUTES.map(|minutes| (minutes, after(end, -i64::from(minutes) * 60)));
+    let (minutes, _) = match (now >= first.1, now >= last.1) {
+        (_, true) => last,
+        (true, false) => first,
+        (false, false) => {
+            let next = what.next.map_or(first.1, |next| next.min(first.1));
+            return verdict(what.act, Some(next));
+        }
+    };
+    verdict(Act::Prompt { minutes, about: end }, what.next)
 }
 
 fn invoiced(one: &Standing, policy: &Policy, now: Timestamp) -> Verdict {
@@ -251,6 +274,9 @@ fn after(at: Timestamp, seconds: i64) -> Timestamp {
 /// How long before its end a term is renewed, so that nobody falls off between two looks.
 const LEAD_SECONDS: i64 = 600;
 
+/// The last one is when the wallet would be charged.
+const PROMPT_MINUTES: [u16; 2] = [120, 10];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,10 +332,14 @@ mod tests {
     fn who_does_not_pay_is_reminded_and_then_walled_and_then_off() {
         let about = at(30 * DAY);
         check(prepaid(), 0, Act::Wait, Some(23 * DAY));
-        for (days, next) in [(7, 27 * DAY), (3, 29 * DAY), (1, 30 * DAY - 600)] {
+        for (days, next) in [(7, 27 * DAY), (3, 29 * DAY), (1, 30 * DAY - 7200)] {
             let now = 30 * DAY - i64::from(days) * DAY;
             check(prepaid(), now, Act::Remind { days, about }, Some(next));
         }
+        let silent = Standing { auto_renew: false, ..prepaid() };
+        let last = Act::Remind { days: 1, about };
+        check(silent, 29 * DAY, last, Some(30 * DAY - 600));
+        check(silent, 30 * DAY - 600, last, Some(30 * DAY));
         let grace = Standing { state: State::Grace, ..prepaid() };
         check(prepaid(), 30 * DAY, Act::Become(State::Grace), Some(32 * DAY));
         check(grace, 31 * DAY, Act::Wait, Some(32 * DAY));
@@ -325,6 +355,17 @@ mod tests {
         check(walled, 39 * DAY, Act::TurnOff, Some(122 * DAY));
         check(off, 40 * DAY, Act::Wait, Some(122 * DAY));
         check(off, 122 * DAY, Act::Become(State::Expired), None);
+    }
+
+    #[test]
+    fn who_wants_to_be_renewed_is_asked_for_what_the_wallet_lacks() {
+        let ask = |minutes| Act::Prompt { minutes, about: at(30 * DAY) };
+        check(prepaid(), 30 * DAY - 7200, ask(120), Some(30 * DAY - 600));
+        check(prepaid(), 30 * DAY - 601, ask(120), Some(30 * DAY - 600));
+        check(prepaid(), 30 * DAY - 600, ask(10), Some(30 * DAY));
+        check(prepaid(), 30 * DAY, Act::Become(State::Grace), Some(32 * DAY));
+        let rich = Standing { wallet: Cents::new(150_000), ..prepaid() };
+        check(rich, 30 * DAY - 7200, Act::Wait, Some(30 * DAY - 600));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod processes;
 mod providers;
 mod refunds;
 mod rehearsal;
+mod renewals;
 mod reports;
 mod resellers;
 mod retention;

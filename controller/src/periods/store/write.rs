@@ -21,6 +21,7 @@ pub(in crate::periods) struct Writes {
     pub(in crate::periods) deferrals: Vec<Deferral>,
     pub(in crate::periods) grants: Vec<Grant>,
     pub(in crate::periods) notices: Vec<Notice>,
+    pub(in crate::periods) prompts: Vec<Prompt>,
     /// Periods and what of their usage is invoiced now.
     pub(in crate::periods) rated: Vec<(Uuid, u64)>,
     pub(in crate::periods) changes: Vec<Change>,
@@ -62,6 +63,17 @@ pub(in crate::periods) struct Notice {
     pub(in crate::periods) subscription: SubscriptionId,
     pub(in crate::periods) about: Timestamp,
     pub(in crate::periods) step: String,
+    pub(in crate::periods) cents: Cents,
+}
+
+/// A phone that is to be asked for money.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::periods) struct Prompt {
+    pub(in crate::periods) subscription: SubscriptionId,
+    pub(in crate::periods) subscriber: SubscriberId,
+    pub(in crate::periods) about: Timestamp,
+    pub(in crate::periods) minutes: u16,
+    /// What the wallet lacks.
     pub(in crate::periods) cents: Cents,
 }
 
@@ -229,6 +241,39 @@ impl Writes {
         .execute(&mut **tx)
         .await?;
         Ok(())
+    }
+
+    /// Those that were not written down before: once for each term and step.
+    pub(in crate::periods) async fn prompt(
+        &self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<&Prompt>, StoreError> {
+        let all = &self.prompts;
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        let step = |one: &Prompt| format!("prompt:{}", one.minutes);
+        let rows = sqlx::query!(
+            r#"INSERT INTO subscription_notice (tenant_id, at, subscription_id, about, step, cents)
+               SELECT $1, $2, * FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::bigint[])
+               ON CONFLICT DO NOTHING
+               RETURNING subscription_id, step"#,
+            tenant.as_uuid(),
+            now.to_sqlx() as _,
+            all.iter().map(|one| *one.subscription.as_uuid()).collect::<Vec<_>>() as _,
+            times(all.iter().map(|one| &one.about)) as _,
+            &all.iter().map(step).collect::<Vec<_>>(),
+            all.iter().map(|one| one.cents.get()).collect::<Vec<_>>() as _,
+        )
+        .fetch_all(&mut **tx)
+        .await?;
+        let is_new = |one: &&Prompt| {
+            let id = *one.subscription.as_uuid();
+            rows.iter().any(|row| row.subscription_id == id && row.step == step(one))
+        };
+        Ok(all.iter().filter(is_new).collect())
     }
 
     /// The reason goes into the events that the table's guard writes, so it is one statement for
