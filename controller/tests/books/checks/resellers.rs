@@ -1,0 +1,53 @@
+//! Money that goes out.
+
+use super::steps::{PAYOUT, balance, fill_float};
+use crate::world::{A, Books, Found, RESELLER, is, refused, run};
+
+checks! { OF_THE_DESIGN:
+    a_payout_needs_two: "nobody approves their own payout", |books| {
+        run(&books.a, &fill_float(100_000)).await;
+        let hold = payout("op_1", "'op_1'", "'held'");
+        refused(&books.a, &hold, "payout_two_people").await?;
+        refused(&books.a, &payout("op_1", "NULL", "'approved'"), "payout_approved").await
+    }
+    a_payout_has_one_end: "a payout is paid or fails, never both", |books| {
+        run(&books.a, &fill_float(100_000)).await;
+        run(&books.a, &payout("op_1", "NULL", "'held'")).await;
+        let resolve = |to: &str| format!(
+            "SELECT post_entry(gen_random_uuid(), 'payout.resolve', 'payout', '{PAYOUT}', now(),
+               ARRAY['payout:clearing', '{to}'], ARRAY[1000, -1000]::bigint[])");
+        run(&books.a, &resolve("cash:mpesa:600000")).await;
+        run(&books.a, &resolve(&format!("agent:{RESELLER}"))).await;
+        is(&books.a, "SELECT count(*) FROM ledger_entry WHERE kind = 'payout.resolve'", "1").await?;
+        is(&books.a, &balance("payout:clearing"), "0").await
+    }
+}
+
+checks! { ADDED:
+    a_payout_is_in_the_books: "a payout is held and resolved through the books", |books| {
+        let sql = payout("op_1", "NULL", "'held'").replace("SELECT post_entry", "SELECT NULL; --");
+        refused(&books.a, &sql, "is not in the books").await?;
+        run(&books.a, &fill_float(100_000)).await;
+        run(&books.a, &payout("op_1", "NULL", "'held'")).await;
+        refused(&books.a, "UPDATE payout SET state = 'failed'", "is not in the books").await?;
+        let sql = "UPDATE payout SET amount_cents = 2000";
+        refused(&books.admin, sql, "does not change").await
+    }
+    settlements_do_not_overlap: "no sale is settled twice", |books| {
+        let settle = |during: &str| format!("INSERT INTO settlement VALUES ('{A}',
+            gen_random_uuid(), '{RESELLER}', '{during}', 10, 1, 9, now())");
+        run(&books.a, &settle("[2026-11-01, 2026-11-08)")).await;
+        refused(&books.a, &settle("[2026-11-07, 2026-11-14)"), "settlement_once").await
+    }
+}
+
+fn payout(requested_by: &str, approved_by: &str, state: &str) -> String {
+    format!(
+        "BEGIN;
+         INSERT INTO payout (tenant_id, id, reseller_id, msisdn, amount_cents, state, requested_by,
+           approved_by, created_at) VALUES ('{A}', '{PAYOUT}', '{RESELLER}', '254712345678', 1000,
+             {state}, '{requested_by}', {approved_by}, now());
+         SELECT post_entry(gen_random_uuid(), 'payout.hold', 'payout', '{PAYOUT}', now(), ARRAY['agent:{RESELLER}', 'payout:clearing'], ARRAY[1000, -1000]::bigint[]);
+         COMMIT"
+    )
+}
