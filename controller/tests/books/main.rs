@@ -6,5 +6,7 @@ mod checks;
 #[expect(dead_code, reason = "a folder is for who starts a controller")]
 mod cluster;
 mod collisions;
+mod complete;
 mod mutants;
+mod rules;
 mod world;

@@ -152,6 +152,11 @@ async fn value(pool: &PgPool, sql: &str) -> Result<String, String> {
     Ok(text.unwrap_or_else(|| "NULL".to_owned()))
 }
 
+/// The statements must be taken.
+pub(crate) async fn taken(pool: &PgPool, sql: &str) -> Found {
+    attempt(pool, sql).await.map_err(|text| format!("{sql} was refused for {text}"))
+}
+
 /// The statements must be refused, with an error that says why.
 pub(crate) async fn refused(pool: &PgPool, sql: &str, why: &str) -> Found {
     match attempt(pool, sql).await {
@@ -161,7 +166,7 @@ pub(crate) async fn refused(pool: &PgPool, sql: &str, why: &str) -> Found {
     }
 }
 
-async fn attempt(pool: &PgPool, sql: &str) -> Result<(), String> {
+pub(crate) async fn attempt(pool: &PgPool, sql: &str) -> Result<(), String> {
     let mut conn = pool.acquire().await.map_err(|error| error.to_string())?;
     let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *conn).await;
     if let Err(error) = done {

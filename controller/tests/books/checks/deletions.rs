@@ -1,7 +1,7 @@
 //! What was used is not deleted.
 
 use super::steps::{post, redeem, subscriber};
-use crate::world::{A, B, Books, EDGE, Found, is, refused, run};
+use crate::world::{A, B, Books, EDGE, Found, is, refused, run, taken};
 
 checks! { ADDED:
     what_was_sold_is_not_deleted: "a plan that was sold stays, with its versions", |books| {
@@ -46,6 +46,23 @@ checks! { ADDED:
         let c = delete("00000000-0000-7000-8000-00000000000c");
         is(&platform, &c, "false").await?;
         is(&books.admin, "SELECT count(*) FROM tenant", "3").await
+    }
+    a_step_that_was_sold_stays: "a step of a plan stays while there is the plan", |books| {
+        run(&books.a, UNSOLD).await;
+        for sql in ["DELETE FROM plan_fup_step", "UPDATE plan_fup_step SET down_kbps = 2"] {
+            refused(&books.admin, sql, "plan_fup_step is append only").await?;
+        }
+        Ok(())
+    }
+    a_note_stays: "a note stays as it was written, until nobody is named in it", |books| {
+        run(&books.a, &format!("INSERT INTO ticket (tenant_id, id, reference, subject, channel,
+              priority, opened_at) VALUES ('{A}', '{A}', 'TKT-000001', 's', 'phone', 'low', now());
+            INSERT INTO ticket_note VALUES ('{A}', '{A}', '{A}', now(), 'op', 'said')")).await;
+        for sql in ["UPDATE ticket_note SET body = 'not said'", "DELETE FROM ticket_note",
+                    "UPDATE ticket_note SET body = 'anonymised', author = 'another'"] {
+            refused(&books.admin, sql, "ticket_note is append only").await?;
+        }
+        taken(&books.admin, "UPDATE ticket_note SET body = 'anonymised'").await
     }
 }
 

@@ -1,7 +1,9 @@
 //! Invoices, their numbers, credit notes and taxes.
 
-use super::steps::{NAIVE, allocate, balance, credit, issue, paid_and_issued, subscriber};
-use crate::world::{A, Books, Found, SUBSCRIBER, is, race, refused, run};
+use super::steps::{
+    NAIVE, TODAY, allocate, balance, credit, issue, paid_and_issued, pay, subscriber,
+};
+use crate::world::{A, B, Books, Found, SUBSCRIBER, VERSION, ask, is, race, refused, run, taken};
 
 checks! { OF_THE_DESIGN:
     numbers_have_no_gaps: "16 writers of one series, 30 % undone: no gap", |books| {
@@ -83,5 +85,74 @@ checks! { ADDED:
     tax_rates_do_not_overlap: "a day has one rate of a tax", |books| {
         let sql = format!("INSERT INTO tax_rate VALUES ('{A}', 'vat', 1400, '[2026-01-01,)')");
         refused(&books.a, &sql, "tax_rate_dates").await
+    }
+    an_invoice_starts_as_a_draft: "nobody makes an invoice that is issued already", |books| {
+        let sql = format!("INSERT INTO invoice (tenant_id, id, subscriber_id, state, number,
+              issued_at, due_on, created_at) VALUES ('{A}', gen_random_uuid(), '{SUBSCRIBER}',
+              'finalised', 7, now(), '2026-12-31', now())");
+        refused(&books.admin, &sql, "an invoice starts as a draft").await
+    }
+    a_number_is_given_once: "a number is one invoice, and one credit note, also if the series is \
+        turned back", |books| {
+        let (_, invoice) = paid_and_issued(books).await;
+        run(&books.a, &credit(&invoice, 5)).await;
+        run(&books.admin, "UPDATE number_series SET next_no = 1").await;
+        refused(&books.a, &issue(SUBSCRIBER, false), "invoice_number").await?;
+        refused(&books.a, &credit(&invoice, 5), "credit_note_number").await
+    }
+    a_period_is_invoiced_once: "a period is on one line of its kind, whatever the invoice", |books| {
+        run(&books.a, &format!("INSERT INTO subscription (tenant_id, id, subscriber_id,
+                plan_version_id, created_at) VALUES ('{A}', '{A}', '{SUBSCRIBER}', '{VERSION}', now());
+            INSERT INTO subscription_period
+              VALUES ('{A}', '{A}', '{A}', '{VERSION}', '[2026-11-01Z, 2026-12-01Z)')")).await;
+        let draft = |id: &str| format!("INSERT INTO invoice (tenant_id, id, subscriber_id, created_at)
+              VALUES ('{A}', '{id}', '{SUBSCRIBER}', now());
+            INSERT INTO invoice_line (tenant_id, invoice_id, line_no, kind, subscription_id,
+                period_id, descr, net_cents, excise_cents, vat_cents)
+              VALUES ('{A}', '{id}', 1, 'recurring', '{A}', '{A}', 'November', 1, 0, 0)");
+        taken(&books.a, &draft(A)).await?;
+        refused(&books.a, &draft(B), "invoice_line_once").await
+    }
+    only_what_was_issued_is_credited: "a draft is neither credited nor paid", |books| {
+        let draft = format!("INSERT INTO invoice (tenant_id, id, subscriber_id, created_at)
+            VALUES ('{A}', '{A}', '{SUBSCRIBER}', now())");
+        run(&books.a, &draft).await;
+        refused(&books.a, &credit(A, 5), "only an issued invoice is credited").await?;
+        let sql = "INSERT INTO invoice_from_wallet SELECT tenant_id, id, 5, now() FROM invoice";
+        refused(&books.a, sql, "only an issued invoice is paid").await
+    }
+    what_is_taken_from_a_wallet_pays: "an invoice that is paid from the wallet is paid", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 150_000)).await;
+        let sql = issue(SUBSCRIBER, false).replace("'ar:", "'wallet:").replace("COMMIT",
+            "INSERT INTO invoice_from_wallet SELECT tenant_id, id, total_cents, now() FROM invoice;
+             COMMIT");
+        taken(&books.a, &sql).await?;
+        is(&books.a, "SELECT concat_ws(' ', total_cents, paid_cents) FROM invoice",
+            "100000 100000").await
+    }
+    billing_hears_of_what_is_paid: "billing hears of an invoice that is paid by then", |books| {
+        run(&books.a, &pay("RCPT1", SUBSCRIBER, 150_000)).await;
+        run(&books.a, &issue(SUBSCRIBER, false).replace("'2026-12-31'", "current_date + 14")).await;
+        run(&books.a, "DELETE FROM money_came").await;
+        let payment = ask(&books.a, "SELECT id FROM payment").await;
+        let invoice = ask(&books.a, "SELECT id FROM invoice").await;
+        run(&books.a, &allocate(&payment, &invoice, 99_999)).await;
+        is(&books.a, "SELECT count(*) FROM money_came", "0").await?;
+        run(&books.a, &allocate(&payment, &invoice, 1)).await;
+        is(&books.a, "SELECT string_agg(subscriber_id::text, ' ') FROM money_came", SUBSCRIBER).await
+    }
+    a_tax_in_force_stays: "a tax of the past stays, and today's once it is on an invoice", |books| {
+        let why = "a rate that was in force stays";
+        refused(&books.a, "DELETE FROM tax_rate", why).await?;
+        refused(&books.a, "UPDATE tax_rate SET during = '[2023-07-01, 2024-01-01)'", why).await?;
+        refused(&books.admin, "UPDATE tax_rate SET rate_bp = 1", why).await?;
+        let another = format!("UPDATE tax_rate SET during = daterange('2023-07-01', {TODAY})
+              WHERE code = 'vat';
+            INSERT INTO tax_rate VALUES ('{A}', 'vat', 1400, daterange({TODAY}, NULL))");
+        taken(&books.a, &another).await?;
+        let take_back = format!("DELETE FROM tax_rate WHERE lower(during) = {TODAY}");
+        taken(&books.a, &format!("BEGIN; {take_back}; ROLLBACK")).await?;
+        run(&books.a, &issue(SUBSCRIBER, false)).await;
+        refused(&books.a, &take_back, why).await
     }
 }

@@ -146,6 +146,11 @@ checks! { ADDED:
                               (4, &[(&one, 21), ("revenue:internet", -21)])]);
         refused(&books.a, &load, "ledger_account_floor").await
     }
+    an_account_is_opened_once: "24 who open an account at once open one", |books| {
+        let taken = race(&books.a, 24, |n| pay(&format!("RCPT{n}"), SUBSCRIBER, 100)).await;
+        is(&books.a, &format!("SELECT concat_ws(' ', {taken}, count(*), sum(balance_cents))
+            FROM ledger_account WHERE code LIKE 'wallet:%'"), "24 1 2400").await
+    }
 }
 
 /// An entry by hand, without `post_entry`.

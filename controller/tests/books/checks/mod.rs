@@ -27,6 +27,7 @@ mod resellers;
 mod steps;
 mod subscriptions;
 mod tenants;
+mod told;
 mod vouchers;
 
 /// What the check of the design has, and what the schema adds.
@@ -49,7 +50,9 @@ const ADDED: &[&[Named]] = &[
     invoices::ADDED,
     quotas::ADDED,
     resellers::ADDED,
+    subscriptions::ADDED,
     deletions::ADDED,
+    told::ADDED,
 ];
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Named> {

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::steps::{allocate, balance, credit, issue, paid_and_issued, pay, subscriber, wallet};
-use crate::world::{A, Books, Found, SUBSCRIBER, SUBSCRIBER_OF_B, ask, is, race, refused, run};
+use crate::world::{
+    A, Books, Found, SUBSCRIBER, SUBSCRIBER_OF_B, ask, is, race, refused, run, taken,
+};
 
 checks! { OF_THE_DESIGN:
     one_receipt_one_credit: "120 deliveries of one receipt: one payment", |books| {
@@ -114,6 +116,33 @@ checks! { ADDED:
         run(&books.a, "SELECT resolve_refund(id, gen_random_uuid(), false, now())
             FROM payment_refund; UPDATE payment_refund SET state = 'failed'").await;
         refused(&books.a, &taken, "not in the books as refund.resolve").await
+    }
+    an_intent_is_paid_once: "what was asked for is paid by one receipt", |books| {
+        let intent = format!("INSERT INTO payment_intent (tenant_id, id, subscriber_id, provider,
+              shortcode, amount_cents, callback_secret_hash, created_at) VALUES ('{A}', '{A}',
+              '{SUBSCRIBER}', 'mpesa', '600000', 500, sha256('x'), now())");
+        run(&books.a, &intent).await;
+        let paid = |receipt: &str| {
+            pay(receipt, SUBSCRIBER, 500).replace("NULL::uuid", &format!("'{A}'::uuid"))
+        };
+        taken(&books.a, &paid("RCPT1")).await?;
+        is(&books.a, "SELECT state FROM payment_intent", "succeeded").await?;
+        refused(&books.a, &paid("RCPT2"), "credited elsewhere").await?;
+        is(&books.a, &wallet(SUBSCRIBER), "500").await
+    }
+    a_fee_is_in_the_books: "what a provider keeps is in the books", |books| {
+        let statement = format!("BEGIN; SET LOCAL session_replication_role = replica;
+            INSERT INTO reconciliation (tenant_id, id, merchant_id, day, source, ours_count,
+                ours_cents, theirs_count, theirs_cents, made_by, created_at)
+              VALUES ('{A}', '{A}', '{A}', '2026-11-01', 'list', 0, 0, 0, 0, 'op', now()); COMMIT");
+        run(&books.admin, &statement).await;
+        let fee = format!("INSERT INTO provider_fee (tenant_id, id, reconciliation_id, provider,
+              shortcode, receipt, descr, amount_cents, at) VALUES ('{A}', '{A}', '{A}', 'mpesa',
+              '600000', 'RCPT1', 'charge', 15, now())");
+        refused(&books.a, &fee, "is not in the books as provider.fee").await?;
+        let booked = format!("BEGIN; {fee}; SELECT book_fee('{A}', gen_random_uuid(), now()); COMMIT");
+        taken(&books.a, &booked).await?;
+        is(&books.a, &balance("expense:mpesa_fees"), "15").await
     }
 }
 

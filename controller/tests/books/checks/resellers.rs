@@ -1,7 +1,7 @@
 //! Money that goes out.
 
-use super::steps::{PAYOUT, balance, fill_float};
-use crate::world::{A, Books, Found, RESELLER, is, refused, run};
+use super::steps::{PAYOUT, TODAY, balance, fill_float};
+use crate::world::{A, BATCH, Books, Found, RESELLER, is, refused, run, taken};
 
 checks! { OF_THE_DESIGN:
     a_payout_needs_two: "nobody approves their own payout", |books| {
@@ -38,6 +38,31 @@ checks! { ADDED:
             gen_random_uuid(), '{RESELLER}', '{during}', 10, 1, 9, now())");
         run(&books.a, &settle("[2026-11-01, 2026-11-08)")).await;
         refused(&books.a, &settle("[2026-11-07, 2026-11-14)"), "settlement_once").await
+    }
+    a_day_has_one_commission: "a reseller has one rate on a day, and it stays once it was \
+        earned", |books| {
+        let rule = |during: &str| format!("INSERT INTO commission_rule VALUES ('{A}',
+            gen_random_uuid(), '{RESELLER}', 500, {during})");
+        run(&books.a, &rule("'[2026-01-01,)'")).await;
+        refused(&books.a, &rule("'[2026-11-01, 2026-12-01)'"), "commission_rule_dates").await?;
+        let why = "a rate that was in force stays";
+        refused(&books.a, "DELETE FROM commission_rule", why).await?;
+        let ends = format!("UPDATE commission_rule SET during = daterange('2026-01-01', {TODAY})");
+        taken(&books.a, &format!("BEGIN; {ends}; ROLLBACK")).await?;
+        run(&books.a, &format!("INSERT INTO voucher_sale (tenant_id, id, batch_id, reseller_id, qty,
+            face_cents, at) VALUES ('{A}', '{A}', '{BATCH}', '{RESELLER}', 1, 0, now())")).await;
+        refused(&books.a, &ends, why).await
+    }
+    a_transfer_pays_one_payout: "what a provider has sent once is one payout", |books| {
+        run(&books.a, &fill_float(100_000)).await;
+        let (first, second) = (payout("op_1", "NULL", "'held'"), PAYOUT.replace("0001", "0002"));
+        run(&books.a, &first).await;
+        run(&books.a, &first.replace(PAYOUT, &second)).await;
+        run(&books.a, "UPDATE payout SET state = 'approved', approved_by = 'op_2'").await;
+        let paid = "BEGIN;
+            SELECT resolve_payout(id, gen_random_uuid(), true, now()) FROM payout;
+            UPDATE payout SET state = 'paid', provider_txn = 'TXN1'; COMMIT";
+        refused(&books.a, paid, "payout_provider_txn").await
     }
 }
 

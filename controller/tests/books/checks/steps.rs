@@ -98,6 +98,8 @@ pub(super) fn fill_float(cents: i64) -> String {
     post("float.in", &[("cash:till", cents), (&format!("agent:{RESELLER}"), -cents)])
 }
 
+/// Where the tenant is.
+pub(super) const TODAY: &str = "(now() AT TIME ZONE 'Africa/Nairobi')::date";
 pub(super) const PAYOUT: &str = "50000000-0000-7000-8000-000000000001";
 /// What the cases would find if nothing guarded: reading, working and writing, one by one.
 pub(super) const NAIVE: &str = "

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::world::{A, Books, Found, SUBSCRIBER, VERSION, is, refused, run};
+use crate::world::{A, Books, Found, SUBSCRIBER, VERSION, is, refused, run, taken};
 
 checks! { OF_THE_DESIGN:
     periods_do_not_overlap: "no moment is billed twice", |books| {
@@ -28,9 +28,40 @@ checks! { OF_THE_DESIGN:
     }
     the_other_hour_is_credited: "the hour that is left is made good", |books| {
         let subscription = out_of_order(books).await;
-        run(&books.a, &outage_credit(&subscription, OUTAGE_2,
-            "[2026-11-10 14:00Z, 2026-11-10 15:00Z)")).await;
+        taken(&books.a, &outage_credit(&subscription, OUTAGE_2,
+            "[2026-11-10 14:00Z, 2026-11-10 15:00Z)")).await?;
         is(&books.a, "SELECT count(*) FROM outage_credit", "2").await
+    }
+}
+
+checks! { ADDED:
+    what_a_period_was_stays: "a period ends elsewhere, and is otherwise what it was", |books| {
+        let subscription = subscribe(books).await;
+        run(&books.a, &period(&subscription, "[2026-11-01Z, 2026-12-01Z)")).await;
+        taken(&books.a, "UPDATE subscription_period SET rated_bytes = 5,
+            during = '[2026-11-01Z, 2026-11-20Z)'").await?;
+        for changed in ["during = '[2026-10-01Z, 2026-11-20Z)'", "rated_bytes = 4"] {
+            let sql = format!("UPDATE subscription_period SET {changed}");
+            refused(&books.a, &sql, "what a period was does not change").await?;
+        }
+        let sql = "UPDATE subscription_period SET given = true";
+        refused(&books.admin, sql, "what a period was does not change").await
+    }
+    a_subscriber_has_one_plan: "a subscriber has one subscription that is served", |books| {
+        subscribe(books).await;
+        run(&books.a, "UPDATE subscription SET state = 'active'").await;
+        let second = subscribe(books).await;
+        let sql = format!("UPDATE subscription SET state = 'active' WHERE id = '{second}'");
+        refused(&books.a, &sql, "subscription_live").await
+    }
+    an_outage_is_one: "what is down is down once at a time", |books| {
+        let outage = |id: &str, during: &str| format!("INSERT INTO outage (tenant_id, id, scope_kind,
+            scope_id, during, evidence_hash) VALUES ('{A}', '{id}', 'edge', '{A}', '{during}',
+            sha256('e'))");
+        run(&books.a, &outage(OUTAGE_1, "[2026-11-10 10:00Z, 2026-11-10 14:00Z)")).await;
+        let sql = outage(OUTAGE_2, "[2026-11-10 13:00Z, 2026-11-10 15:00Z)");
+        refused(&books.a, &sql, "outage_once").await?;
+        taken(&books.a, &outage(OUTAGE_2, "[2026-11-10 14:00Z, 2026-11-10 15:00Z)")).await
     }
 }
 

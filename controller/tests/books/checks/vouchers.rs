@@ -60,4 +60,9 @@ checks! { ADDED:
         let sql = "UPDATE voucher SET state = 'expired' WHERE serial = 1";
         refused(&books.a, sql, "is not in the books").await
     }
+    a_code_is_one_voucher: "a code opens one voucher", |books| {
+        let sql = format!("INSERT INTO voucher (tenant_id, id, batch_id, serial, code_hash, net_cents)
+            VALUES ('{A}', gen_random_uuid(), '{BATCH}', 1000, sha256('code1'), 3748)");
+        refused(&books.a, &sql, "voucher_code").await
+    }
 }

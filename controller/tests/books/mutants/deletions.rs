@@ -34,4 +34,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "where_somebody_was_is_not_deleted",
         &[Sql("GRANT EXECUTE ON FUNCTION delete_tenant TO kennet_app")],
     ),
+    ("a_step_that_was_sold_stays", &[Sql("DROP TRIGGER plan_fup_step_guard ON plan_fup_step")]),
+    ("a_note_stays", &[Sql("DROP TRIGGER ticket_note_guard ON ticket_note")]),
+    ("a_note_stays", &[Code("ticket_note_guard", "NEW.at, NEW.author", "NEW.at, OLD.author")]),
 ];

@@ -50,4 +50,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     ),
     ("a_draft_can_be_changed", &[Code("invoice_guard", "OLD.version + 1", "OLD.version")]),
+    ("an_invoice_starts_as_a_draft", &[Sql("DROP TRIGGER invoice_guard ON invoice")]),
+    ("a_number_is_given_once", &[Sql("ALTER TABLE invoice DROP CONSTRAINT invoice_number")]),
+    (
+        "a_number_is_given_once",
+        &[Sql("ALTER TABLE credit_note DROP CONSTRAINT credit_note_number")],
+    ),
+    ("a_period_is_invoiced_once", &[Sql("DROP INDEX invoice_line_once")]),
+    ("only_what_was_issued_is_credited", &[Sql("DROP TRIGGER credit_note_apply ON credit_note")]),
+    (
+        "only_what_was_issued_is_credited",
+        &[Sql("DROP TRIGGER invoice_from_wallet_apply ON invoice_from_wallet")],
+    ),
+    (
+        "what_is_taken_from_a_wallet_pays",
+        &[Sql("DROP TRIGGER invoice_from_wallet_apply ON invoice_from_wallet")],
+    ),
+    ("billing_hears_of_what_is_paid", &[Sql("DROP TRIGGER invoice_was_paid ON invoice")]),
+    ("a_tax_in_force_stays", &[Sql("DROP TRIGGER rate_guard ON tax_rate")]),
+    ("a_tax_in_force_stays", &[Code("rate_guard", "changes < today OR used", "changes < today")]),
+    ("a_tax_in_force_stays", &[Code("rate_guard", "changes < today OR used", "used")]),
 ];

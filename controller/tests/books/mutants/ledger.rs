@@ -47,6 +47,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a_load_goes_to_its_accounts",
         &[Sql("ALTER TABLE ledger_account DROP CONSTRAINT ledger_account_floor")],
     ),
+    (
+        "an_account_is_opened_once",
+        &[Sql("ALTER TABLE ledger_account DROP CONSTRAINT ledger_account_code")],
+    ),
 ];
 
 const NOT_BALANCED: &[Cut] = &[

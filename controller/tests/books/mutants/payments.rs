@@ -40,4 +40,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "only_who_paid_is_served",
         &[Code("payment_allocation_apply", "AND i.subscriber_id = f.payer", "")],
     ),
+    ("an_intent_is_paid_once", &[Sql("DROP INDEX payment_per_intent")]),
+    ("a_fee_is_in_the_books", &[Sql("DROP TRIGGER provider_fee_booked ON provider_fee")]),
+    (
+        "one_call_one_credit",
+        &[Code(
+            "apply_payments",
+            "ORDER BY a.provider, a.receipt, a.n",
+            "ORDER BY a.provider, a.receipt, a.n DESC",
+        )],
+    ),
 ];

@@ -1,6 +1,6 @@
 //! Mutants of the topic `resellers`.
 
-use super::cut::{BOOKED_TWICE, Mutant, Sql};
+use super::cut::{BOOKED_TWICE, Code, Mutant, Sql};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     ("a_payout_needs_two", &[Sql("ALTER TABLE payout DROP CONSTRAINT payout_two_people")]),
@@ -13,4 +13,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "settlements_do_not_overlap",
         &[Sql("ALTER TABLE settlement DROP CONSTRAINT settlement_once")],
     ),
+    (
+        "a_day_has_one_commission",
+        &[Sql("ALTER TABLE commission_rule DROP CONSTRAINT commission_rule_dates")],
+    ),
+    ("a_day_has_one_commission", &[Sql("DROP TRIGGER rate_guard ON commission_rule")]),
+    (
+        "a_day_has_one_commission",
+        &[Code("rate_guard", "AND reseller_id = OLD.reseller_id", "AND false")],
+    ),
+    ("a_transfer_pays_one_payout", &[Sql("DROP INDEX payout_provider_txn")]),
 ];

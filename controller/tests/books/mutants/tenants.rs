@@ -44,4 +44,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ("who_applies_callbacks_reads_no_secrets", &[Sql("GRANT SELECT ON merchant TO kennet_inbox")]),
     ("the_audit_log_is_a_chain", &[Sql("DROP TRIGGER audit_log_pending ON audit_log")]),
     ("the_audit_log_is_a_chain", &[Code("audit_hash", "a.action, ", "")]),
+    ("every_policy_asks_for_the_tenant", &[Sql("DROP POLICY tenant_isolation ON payout")]),
+    (
+        "every_policy_asks_for_the_tenant",
+        &[Sql("CREATE POLICY anybody ON payout FOR SELECT TO kennet_app USING (true)")],
+    ),
+    (
+        "every_policy_asks_for_the_tenant",
+        &[Sql("ALTER POLICY tenant_isolation ON payout WITH CHECK (true)")],
+    ),
+    ("a_reseller_sees_its_own_money", &[Sql("DROP POLICY reseller_scope ON commission_rule")]),
+    ("a_reseller_sees_its_own_money", &[Sql("DROP POLICY reseller_scope ON voucher_sale")]),
+    ("a_reseller_sees_its_own_money", &[Sql("DROP POLICY reseller_scope ON settlement")]),
+    ("a_reseller_sees_its_own_money", &[Sql("DROP POLICY reseller_scope ON payout")]),
+    ("a_tenant_begins_with_its_books", &[Sql("DROP TRIGGER tenant_opens_books ON tenant")]),
+    ("a_callback_is_stored", &[Sql("REVOKE INSERT ON inbox_event FROM kennet_callback")]),
 ];

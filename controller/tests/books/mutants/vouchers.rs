@@ -17,6 +17,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ("a_voucher_is_in_the_books", &[Sql("DROP TRIGGER voucher_sale_booked ON voucher_sale")]),
     ("a_voucher_is_in_the_books", &[Sql("DROP TRIGGER voucher_redeem_booked ON voucher")]),
     ("a_voucher_is_in_the_books", &[Sql("DROP TRIGGER voucher_breakage_booked ON voucher")]),
+    ("a_code_is_one_voucher", &[Sql("ALTER TABLE voucher DROP CONSTRAINT voucher_code")]),
+    (
+        "one_call_one_grant",
+        &[Code("redeem_vouchers", "ORDER BY a.code_hash, a.n", "ORDER BY a.code_hash, a.n DESC")],
+    ),
 ];
 
 const NO_GATE: &[Cut] = &[
