@@ -1,6 +1,7 @@
 //! The API as its clients see it: a real Postgres, a real TCP socket, one database for each test.
 
 mod billing;
+mod breakage;
 #[path = "../edges/cluster.rs"]
 mod cluster;
 mod command_line;
