@@ -71,20 +71,23 @@ fn a4(
         }
         let (x, y) = (MARGIN + column * WIDTH, MARGIN + row * HEIGHT);
         paper.frame(x, y, WIDTH, HEIGHT);
-        paper.text(x + 8, y + 16, 9, Font::Bold, &fit(&offer.tenant, 9, 100));
-        let price = format!("{} {}", offer.currency, amount(offer.face));
-        paper.text(x + 8, y + 30, 10, Font::Bold, &price);
-        paper.text(x + 8, y + 43, 8, Font::Plain, &fit(&offer.plan, 8, 100));
-        paper.text(x + 8, y + 54, 7, Font::Plain, &fit(&gives(offer, language), 7, 100));
-        if let Some(at) = offer.redeem_by {
-            let until = format!("{} {}", language.until(), day(at, zone));
-            paper.text(x + 8, y + 64, 7, Font::Plain, &fit(&until, 7, 100));
-        }
         // The less it corrects the larger its squares can be; it is not worn before it is used.
         let code = QrCode::with_error_correction_level(link(offer, voucher), EcLevel::L)?;
         let across = i16::try_from(code.width()).unwrap_or(0) * 2;
         paper.qr(x + WIDTH - 8 - across, y + 8, 2, &code);
-        let size = size_for(&voucher.code, WIDTH - 16, 15);
+        // A long address makes a large code: what is read keeps clear of what is scanned.
+        let beside = (WIDTH - 24 - across).min(100);
+        paper.text(x + 8, y + 16, 9, Font::Bold, &fit(&offer.tenant, 9, beside));
+        let price = format!("{} {}", offer.currency, amount(offer.face));
+        paper.text(x + 8, y + 30, size_for(&price, beside, 10), Font::Bold, &price);
+        paper.text(x + 8, y + 43, 8, Font::Plain, &fit(&offer.plan, 8, beside));
+        paper.text(x + 8, y + 54, 7, Font::Plain, &fit(&gives(offer, language), 7, beside));
+        if let Some(at) = offer.redeem_by {
+            let until = format!("{} {}", language.until(), day(at, zone));
+            paper.text(x + 8, y + 64, 7, Font::Plain, &fit(&until, 7, beside));
+        }
+        let room = if across <= UNDER { WIDTH - 16 } else { beside };
+        let size = size_for(&voucher.code, room, 15);
         paper.text(x + 8, y + 83, size, Font::Bold, &voucher.code);
         let serial = format!("{} {}", language.serial(), voucher.serial);
         paper.right(x + WIDTH - 8, y + HEIGHT - 4, 6, Font::Plain, &serial);
@@ -167,6 +170,8 @@ const PER_PAGE: usize = 24;
 const MARGIN: i16 = 20;
 const WIDTH: i16 = 185;
 const HEIGHT: i16 = 100;
+/// So wide, and so high, is the largest QR code that leaves room for the letters below it.
+const UNDER: i16 = 58;
 /// 80 mm by 110.
 const ROLL: (i16, i16) = (226, 312);
 

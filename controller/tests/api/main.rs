@@ -23,6 +23,7 @@ mod office;
 mod outages;
 mod payouts;
 mod portal;
+mod prints;
 mod processes;
 mod providers;
 mod refunds;
