@@ -4,6 +4,7 @@
 //! away, the same is not: so nothing else stood in the way, and without it this test fails.
 
 mod keys;
+mod references;
 mod rows;
 mod within;
 
