@@ -1,6 +1,7 @@
 //! Bytes that edges are lent.
 
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::steps::{redeem, subscriber};
 use crate::world::{A, Books, EDGE, Found, ask, is, race, refused, run};
@@ -87,6 +88,35 @@ checks! { ADDED:
         is(&edges, &lend(EDGE, 1, 1, 0, 100), "NULL").await?;
         is(&books.a, "SELECT count(*) FROM quota_lease", "0").await
     }
+    what_ends_first_is_used_first: "of two vouchers the one that ends first is used first, and both \
+        are counted from its beginning", |books| {
+        let (edges, _) = granted(books).await;
+        run(&books.a, &redeem("code2", 41)).await;
+        let session = session(books).await;
+        is(&edges, &passed(&session, 1_500_000_000), "true").await?;
+        is(&books.a, "SELECT string_agg(concat_ws(' ', e.bytes_consumed, v.state), ', '
+            ORDER BY lower(e.valid)) FROM entitlement e JOIN voucher v ON v.id = e.source_id",
+            "1073741824 exhausted, 426258176 active").await?;
+        is(&books.a, "SELECT count(DISTINCT counted_from) FROM entitlement", "1").await?;
+        // What is too much is nobody's.
+        is(&edges, &passed(&session, 1_000_000_000), "true").await?;
+        is(&books.a, "SELECT concat_ws(' ', sum(bytes_consumed), sum(bytes_over)) FROM entitlement",
+            "2147483648 352516352").await
+    }
+    what_is_counted_is_lent_once: "what an edge has counted before it leases comes out of nothing \
+        else, and what it leases is not counted besides", |books| {
+        let (edges, _) = granted(books).await;
+        let session = session(books).await;
+        run(&edges, &format!("INSERT INTO usage (tenant_id, booked_on, session_id, edge_id, epoch,
+            seq, at, down_bytes, up_bytes, down_packets, up_packets) VALUES ('{A}', now(),
+            '{session}', '{EDGE}', '{session}', 1, now(), 1000, 0, 1, 0)")).await;
+        run(&edges, &passed(&session, 1000)).await;
+        is(&edges, &lend(EDGE, 1, 1, 1000, 500), "1500 1073740324 0 1").await?;
+        is(&edges, &passed(&session, 300), "false").await?;
+        is(&edges, &lend(EDGE, 1, 2, 1300, 0), "1300 1073740524 0 2").await?;
+        is(&books.a, "SELECT concat_ws(' ', bytes_consumed, bytes_leased) FROM entitlement",
+            "1300 0").await
+    }
     nobody_leases_by_hand: "edges are lent by the function alone", |books| {
         let (edges, entitlement) = granted(books).await;
         let sql = format!("INSERT INTO quota_lease (tenant_id, id, entitlement_id, edge_id, fence,
@@ -103,6 +133,26 @@ async fn granted(books: &Books) -> (PgPool, String) {
     run(&books.a, &redeem("code1", 1)).await;
     let id = ask(&books.a, "SELECT id FROM entitlement").await;
     (books.edges(), id)
+}
+
+/// The second subscriber is on-line.
+async fn session(books: &Books) -> String {
+    let id = Uuid::now_v7();
+    let sql = format!(
+        "SELECT usage_month(now()::date);
+         INSERT INTO session (tenant_id, id, edge_id, subscriber_id, started_at, updated_at)
+           VALUES ('{A}', '{id}', '{EDGE}', '{}', now(), now())",
+        subscriber(2)
+    );
+    run(&books.edges(), &sql).await;
+    id.to_string()
+}
+
+fn passed(session: &str, bytes: i64) -> String {
+    format!(
+        "SELECT use_entitlements('{EDGE}', ARRAY['{session}'::uuid], ARRAY[{bytes}::bigint],
+           ARRAY[now()])"
+    )
 }
 
 fn lease(entitlement: &str, fence: usize, bytes: i64) -> String {

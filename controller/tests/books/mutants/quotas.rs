@@ -13,7 +13,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "leases_are_what_is_leased",
         &[Code("settle_lease", "bytes_leased - l.bytes", "bytes_leased")],
     ),
-    ("edges_share_a_quota", &[Code("lease_to_edge", "p_used + p_more - bound", "p_used + p_more")]),
+    ("edges_share_a_quota", &[Code("lease_to_edge", "spent + p_more - bound", "spent + p_more")]),
     (
         "edges_share_a_quota",
         &[Code("lease_to_edge", "ELSIF p_more = 0 OR NOT one.counts THEN", "ELSIF false THEN")],
@@ -37,6 +37,25 @@ pub(super) const MUTANTS: &[Mutant] = &[
         &[Code("lease_to_edge", "l.state = 'open' AND l.fence < q.since", "false")],
     ),
     ("a_revoked_edge_is_lent_nothing", &[Code("lease_to_edge", "AND NOT x.revoked", "")]),
+    (
+        "what_ends_first_is_used_first",
+        &[Sql("DROP TRIGGER entitlement_count ON entitlement;
+        ALTER TABLE entitlement ALTER counted_from SET DEFAULT clock_timestamp()")],
+    ),
+    ("what_ends_first_is_used_first", &[Sql("DROP TRIGGER voucher_used_up ON entitlement")]),
+    (
+        "what_ends_first_is_used_first",
+        &[Code("entitlements_of", "ORDER BY upper(e.valid)", "ORDER BY upper(e.valid) DESC")],
+    ),
+    (
+        "what_ends_first_is_used_first",
+        &[Code("use_entitlements", "bytes := bytes - taken", "bytes := 0")],
+    ),
+    ("what_is_counted_is_lent_once", &[Code("lease_to_edge", "p_used - q.outside", "p_used")]),
+    (
+        "what_is_counted_is_lent_once",
+        &[Code("use_entitlements", "leased := EXISTS", "leased := false AND EXISTS")],
+    ),
     ("nobody_leases_by_hand", &[Sql("GRANT INSERT ON quota_lease TO kennet_ingest")]),
     ("nobody_leases_by_hand", &[Sql("GRANT UPDATE ON entitlement TO kennet_ingest")]),
     ("nobody_leases_by_hand", &[Sql("GRANT EXECUTE ON FUNCTION lease_to_edge TO PUBLIC")]),

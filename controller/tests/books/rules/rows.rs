@@ -73,8 +73,8 @@ INSERT INTO subscription (tenant_id, id, subscriber_id, plan_version_id, state, 
 INSERT INTO subscription_period (tenant_id, id, subscription_id, plan_version_id, during)
   VALUES (:a, :x, :x, :x, '[2026-11-01,2026-12-01)');
 INSERT INTO entitlement (tenant_id, id, subscriber_id, source_kind, source_id, plan_version_id,
-    valid, bytes_granted)
-  VALUES (:a, :x, :x, 'topup', :x, :x, '[2026-11-01,2026-12-01)', 10);
+    valid, bytes_granted, seconds_granted, counted_from)
+  VALUES (:a, :x, :x, 'topup', :x, :x, '[2026-11-01,2026-12-01)', 10, 10, '2026-11-01');
 INSERT INTO quota_lease (tenant_id, id, entitlement_id, edge_id, fence, bytes, granted_at)
   VALUES (:a, :x, :x, :x, 1, 5, now());
 INSERT INTO edge_quota (tenant_id, edge_id, subscriber_id, epoch, counted_from, since, fence)
