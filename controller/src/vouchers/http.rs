@@ -314,6 +314,7 @@ struct RedeemedView {
     voucher: VoucherView,
     /// Until when what it gave lasts.
     #[schema(value_type = String, format = DateTime)]
+    /// At the latest: with the anchor `first_use` it counts from when something is used.
     until: Timestamp,
 }
 

@@ -54,6 +54,24 @@ async fn a_voucher_ends_with_its_time() {
     assert_eq!((&row["active"], &row["expired"], &row["sold"]), (&json!(0), &json!(1), &json!(1)));
 }
 
+/// From its first use on it lasts as long as its plan says, and for that it waits a year.
+#[tokio::test]
+async fn a_voucher_waits_for_its_first_use() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let amina = owner.subscriber("amina").await;
+    let mut terms = crate::world::terms();
+    terms["anchor"] = json!("first_use");
+    let body = json!({ "code": "day", "name": "A day", "terms": terms });
+    let version = owner.post("/api/plans", body).await.is(201).text("/latest/id");
+    let issued = issue(&owner, &version, 1, true).await;
+    let body = json!({ "code": code(&issued, 0), "subscriber": amina });
+    let redeemed = owner.post("/api/vouchers/redeem", body).await.is(201);
+    let until: jiff::Timestamp = redeemed.text("/until").parse().unwrap();
+    assert_eq!(clock::now().duration_until(until).as_hours(), 366 * 24 - 1);
+    assert_eq!(world.count("SELECT count(*) FROM entitlement WHERE waits").await, 1);
+}
+
 #[tokio::test]
 async fn a_voucher_is_issued_sold_and_redeemed_through_the_books() {
     let world = World::new().await;

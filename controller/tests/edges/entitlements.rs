@@ -210,6 +210,32 @@ async fn time_is_counted_once_for_all_devices_and_what_is_used_up_makes_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_counts_from_its_first_use_waits_for_it() {
+    let world = World::new(Kind::Embedded).await;
+    let amina = somebody(&world).await;
+    let waiting = Gives { until: "365 days", ..WEEK }.to(&world, amina).await;
+    world.run("UPDATE entitlement SET waits = true".to_owned()).await;
+    let mut reports = Reports::new(&world).await;
+    let days = format!(
+        "SELECT waits || ' ' || extract(day FROM upper(valid) - lower(valid))::int
+           FROM entitlement WHERE id = '{waiting}'"
+    );
+    let first = told(&world).await;
+    let session = reports.begin(amina);
+    reports.journal.usage(session, 0, 0);
+    reports.send().await;
+    assert_eq!((&*world.ask(&days).await, &told(&world).await), ("true 365", &first));
+    reports.journal.usage(session, 3, 1);
+    reports.send().await;
+    let month = world.ask(&days).await;
+    assert!(["false 28", "false 29", "false 30", "false 31"].contains(&&*month), "{month}");
+    let second = told(&world).await;
+    assert!(second.until_ms < first.until_ms);
+    assert_eq!(second.counted_from_ms, first.counted_from_ms);
+    assert_eq!(used(&world, waiting).await, "4 0 0 0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_voucher_is_used_beside_a_term_with_a_quota_and_waits_beside_one_without() {
     let world = World::new(Kind::Embedded).await;
     let (amina, subscription) = world.add_subscriber(world.tenant, "amina").await;

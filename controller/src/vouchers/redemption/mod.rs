@@ -3,7 +3,7 @@
 
 mod store;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::id::{EntitlementId, SubscriberId};
 use uuid::Uuid;
@@ -157,8 +157,13 @@ fn until(
         return Err(VoucherError::UnknownSubscriber);
     }
     let validity = planned.validity.ok_or(VoucherError::UnknownCode)?;
-    Ok(billing::end_of(ask.now, validity, 1, zone)?)
+    let from =
+        if planned.waits { ask.now.saturating_add(WAITS_MAX).unwrap_or(ask.now) } else { ask.now };
+    Ok(billing::end_of(from, validity, 1, zone)?)
 }
+
+/// What lasts from its first use on waits for it as long.
+const WAITS_MAX: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// None: it is redeemed.
 const fn refusal(outcome: Outcome) -> Option<VoucherError> {

@@ -23,6 +23,8 @@ pub(super) struct Planned {
     pub(super) active: bool,
     /// How long lasts what the voucher gives; none: there is no such voucher.
     pub(super) validity: Option<Validity>,
+    /// It lasts from its first use on.
+    pub(super) waits: bool,
 }
 
 /// In the order of the asks.
@@ -35,7 +37,8 @@ pub(super) async fn planned(
     let subscribers: Vec<_> = asks.iter().map(|ask| *ask.subscriber.as_uuid()).collect();
     let rows = sqlx::query!(
         r#"SELECT s.id IS NOT NULL AS "active!", p.id AS "version?",
-                  p.validity_months AS "months?", p.validity_seconds AS "seconds?"
+                  p.validity_months AS "months?", p.validity_seconds AS "seconds?",
+                  coalesce(p.anchor = 'first_use', false) AS "waits!"
              FROM unnest($2::bytea[], $3::uuid[]) WITH ORDINALITY AS a (mark, subscriber, n)
              LEFT JOIN subscriber s
                ON s.tenant_id = $1 AND s.id = a.subscriber AND s.status = 'active'
@@ -58,7 +61,7 @@ pub(super) async fn planned(
             }
             (Some(_) | None, _, _) => None,
         };
-        Ok(Planned { active: row.active, validity })
+        Ok(Planned { active: row.active, validity, waits: row.waits })
     });
     planned.collect()
 }
