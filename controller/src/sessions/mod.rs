@@ -181,7 +181,14 @@ impl Books<'_> {
         if !added.is_empty() {
             self.book_usage(epoch, &added, now).await?;
         }
-        let used_up = self.use_up(&lasted(&settled, &added)).await?;
+        let mut lasted = lasted(&settled, &added);
+        lasted.retain(|one| {
+            let known = known.get(&one.session).is_some_and(|known| known.of_somebody);
+            let change = changes.sessions.get(&one.session);
+            let started = change.and_then(|change| change.started.as_deref());
+            known || started.is_some_and(|started| started.subscriber.is_some())
+        });
+        let used_up = self.use_up(&lasted).await?;
         if !changes.failures.is_empty() {
             self.add_failures(&changes.failures).await?;
         }

@@ -31,6 +31,8 @@ pub(super) struct Books<'c> {
 pub(super) struct Known {
     pub(super) edge: EdgeId,
     pub(super) counters: Counters,
+    /// Its subscriber is known.
+    pub(super) of_somebody: bool,
 }
 
 /// A session's row after a run.
@@ -165,7 +167,8 @@ impl Books<'_> {
     ) -> Result<BTreeMap<SessionId, Known>, StoreError> {
         let ids: Vec<Uuid> = sessions.map(|id| *id.as_uuid()).collect();
         let rows = sqlx::query!(
-            "SELECT id, edge_id, down_bytes, up_bytes, down_packets, up_packets FROM session \
+            "SELECT id, edge_id, subscriber_id IS NOT NULL AS \"of_somebody!\", down_bytes, \
+                    up_bytes, down_packets, up_packets FROM session \
               WHERE tenant_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE",
             self.tenant.as_uuid(),
             ids as _
@@ -177,7 +180,8 @@ impl Books<'_> {
                 let numbers = [row.down_bytes, row.up_bytes, row.down_packets, row.up_packets];
                 let counters = read_counters(row.id, numbers)?;
                 let edge = EdgeId::from_uuid(row.edge_id);
-                Ok((SessionId::from_uuid(row.id), Known { edge, counters }))
+                let known = Known { edge, counters, of_somebody: row.of_somebody };
+                Ok((SessionId::from_uuid(row.id), known))
             })
             .collect()
     }
