@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     money::check_the_books,
-    world::{Reply, Staff, World},
+    world::{Reply, Staff, World, join_all},
 };
 
 /// A controller at work beside a simulator, both on a fast clock.
@@ -90,6 +90,38 @@ pub(crate) async fn until(owner: &Staff<'_>, path: &str, pointer: &str, want: &s
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{path} is not {want}: {}", owner.get(path).await.body);
+}
+
+/// The provider is said to call often, and at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_that_is_delivered_120_times_at_once_is_one_payment() {
+    let till = Till::new().await;
+    let owner = till.world.owner().await;
+    let id = merchant(&owner).await;
+    let amina = owner.subscriber("amina").await;
+    let account = owner.get(&format!("/api/subscribers/{amina}")).await.text("/account_no");
+    let path = format!("/api/finance/merchants/{id}/addresses");
+    let confirmation = owner.get(&path).await.is(200).text("/confirmation");
+    let said = json!({
+        "TransactionType": "Pay Bill", "TransID": "SAME1RCPT0", "TransTime": "20261128120000",
+        "TransAmount": "1000.00", "BusinessShortCode": "600000", "BillRefNumber": account,
+        "MSISDN": "25470****149", "FirstName": "JANE",
+    });
+    let calls = (0..120).map(|_| till.http.post(&confirmation).json(&said).send());
+    for reply in join_all(calls).await {
+        assert_eq!(reply.expect("an answer").status(), 200);
+    }
+    let applied = "SELECT count(*) FROM inbox_event WHERE state = 'applied'";
+    for _ in 0..500 {
+        if till.world.count(applied).await == 120 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(till.world.count(applied).await, 120);
+    assert_eq!(till.world.count("SELECT count(*) FROM payment").await, 1);
+    assert_eq!(-owner.balance("wallet").await, 100_000);
+    check_the_books(&till.world, &owner).await;
 }
 
 /// M-Pesa asks before somebody pays; what would lie around as nobody's stays with the payer.
