@@ -11,10 +11,13 @@ ALTER TABLE entitlement
   ADD bytes_over       bigint NOT NULL DEFAULT 0 CHECK (bytes_over >= 0),
   ADD seconds_over     bigint NOT NULL DEFAULT 0 CHECK (seconds_over >= 0),
   ADD counted_from     timestamptz,
+  -- It counts from its first use on, and waits for that, as long as its term says at most.
+  ADD waits            boolean NOT NULL DEFAULT false,
   ADD CONSTRAINT entitlement_time_not_overspent
     CHECK (seconds_granted IS NULL OR seconds_consumed <= seconds_granted);
 UPDATE entitlement SET counted_from = lower(valid);
 ALTER TABLE entitlement ALTER counted_from SET NOT NULL;
+GRANT INSERT (waits) ON entitlement TO kennet_app;
 -- Those that are live.
 CREATE INDEX entitlement_until ON entitlement (tenant_id, upper(valid));
 
@@ -23,39 +26,42 @@ CREATE FUNCTION counts_nothing(entitlement) RETURNS boolean LANGUAGE sql IMMUTAB
   SELECT $1.source_kind = 'period' AND $1.bytes_granted IS NULL AND $1.seconds_granted IS NULL
 $$;
 
-CREATE FUNCTION entitlement_count() RETURNS trigger
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
-DECLARE
-  whole tstzrange := NEW.valid;
+CREATE FUNCTION entitlement_begins() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   NEW.counted_from := lower(NEW.valid);
-  IF counts_nothing(NEW) THEN
-    RETURN NEW;
-  END IF;
-  SELECT least(NEW.counted_from, min(e.counted_from)) INTO NEW.counted_from
-    FROM entitlement e
-   WHERE e.tenant_id = NEW.tenant_id AND e.subscriber_id = NEW.subscriber_id
-     AND e.valid && NEW.valid AND NOT counts_nothing(e);
-  -- One that was sold ahead, and whatever touches that.
-  LOOP
-    UPDATE entitlement e SET counted_from = NEW.counted_from
-     WHERE e.tenant_id = NEW.tenant_id AND e.subscriber_id = NEW.subscriber_id
-       AND e.counted_from > NEW.counted_from AND e.valid && whole AND NOT counts_nothing(e);
-    EXIT WHEN NOT FOUND;
-    SELECT range_merge(range_agg(e.valid)) INTO whole FROM entitlement e
-     WHERE e.tenant_id = NEW.tenant_id AND e.subscriber_id = NEW.subscriber_id
-       AND e.counted_from = NEW.counted_from AND NOT counts_nothing(e);
-    whole := range_merge(whole, NEW.valid);
-  END LOOP;
   RETURN NEW;
 END $$;
-CREATE TRIGGER entitlement_count BEFORE INSERT ON entitlement
-  FOR EACH ROW EXECUTE FUNCTION entitlement_count();
+CREATE TRIGGER entitlement_begins BEFORE INSERT ON entitlement
+  FOR EACH ROW EXECUTE FUNCTION entitlement_begins();
+
+-- Whatever touches is counted from where the first of it began: what is new, what it touches, and
+-- what that touches. For many in one statement: what is planned when a table is empty stays for long.
+CREATE FUNCTION entitlement_count() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+BEGIN
+  LOOP
+    UPDATE entitlement e SET counted_from = m.since
+      FROM (SELECT a.tenant_id, a.id, min(b.counted_from) AS since
+              FROM (SELECT DISTINCT tenant_id, subscriber_id FROM fresh) f
+              JOIN entitlement a
+                ON a.tenant_id = f.tenant_id AND a.subscriber_id = f.subscriber_id
+              JOIN entitlement b
+                ON b.tenant_id = f.tenant_id AND b.subscriber_id = f.subscriber_id
+               AND b.valid && a.valid
+             WHERE NOT counts_nothing(a) AND NOT counts_nothing(b)
+             GROUP BY a.tenant_id, a.id) m
+     WHERE e.tenant_id = m.tenant_id AND e.id = m.id AND e.counted_from > m.since;
+    EXIT WHEN NOT FOUND;
+  END LOOP;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER entitlement_count AFTER INSERT ON entitlement
+  REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION entitlement_count();
 
 -- What a subscriber lives on at a moment, in the order in which it is used. In its grace a
 -- subscription lives on what is left of its last term; behind the wall it gives nothing.
 CREATE FUNCTION entitlements_of(p_subscriber uuid, p_now timestamptz) RETURNS SETOF entitlement
-  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = kennet, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   t uuid := current_tenant();
   what subscription;
@@ -109,11 +115,11 @@ ALTER TABLE edge_quota ADD outside bigint NOT NULL DEFAULT 0 CHECK (outside >= 0
 
 -- What passed and how long somebody was on-line comes out of what they had at that moment. Bytes of a
 -- quota that the edge leases are settled with its leases, and not here. The same reading must not
--- come twice. Says whether something was used up.
+-- come twice. What waits begins when something comes out of it. Says whether edges are to be told.
 CREATE FUNCTION use_entitlements(
   p_edge uuid, p_sessions uuid[], p_bytes bigint[], p_ats timestamptz[]
 ) RETURNS boolean
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = kennet, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   t uuid := current_tenant();
   r record;
@@ -125,7 +131,9 @@ DECLARE
   lasted bigint;
   leased boolean;
   counted timestamptz;
-  used_up boolean := false;
+  timed boolean;
+  live uuid[];
+  changed boolean := false;
 BEGIN
   FOR r IN
     SELECT s.subscriber_id AS subscriber, n.bytes, n.at
@@ -135,19 +143,18 @@ BEGIN
                     WHERE x.tenant_id = t AND x.subscriber_id = s.subscriber_id)
      ORDER BY s.subscriber_id, n.n
   LOOP
-    PERFORM FROM entitlement x
-      WHERE x.tenant_id = t AND x.id IN (SELECT o.id FROM entitlements_of(r.subscriber, r.at) o)
+    SELECT array_agg(o.id), min(o.counted_from), bool_or(o.seconds_granted IS NOT NULL)
+      INTO live, counted, timed FROM entitlements_of(r.subscriber, r.at) o;
+    CONTINUE WHEN live IS NULL;
+    -- Named by an array, not joined: nobody knows how many rows a function has.
+    PERFORM FROM entitlement x WHERE x.tenant_id = t AND x.id = ANY (live)
       ORDER BY x.id FOR UPDATE;
-    CONTINUE WHEN NOT FOUND;
     -- After the lock: who leases first takes it, too.
     leased := EXISTS (SELECT FROM edge_quota q
                        WHERE q.tenant_id = t AND q.edge_id = p_edge
                          AND q.subscriber_id = r.subscriber);
-    SELECT min(o.counted_from) INTO counted FROM entitlements_of(r.subscriber, r.at) o
-     WHERE o.seconds_granted IS NOT NULL;
     seconds := 0;
-    IF counted IS NOT NULL THEN
-      SELECT min(o.counted_from) INTO counted FROM entitlements_of(r.subscriber, r.at) o;
+    IF timed THEN
       -- With any device, each moment once.
       SELECT floor(coalesce(sum(extract(epoch FROM upper(one) - lower(one))), 0)) INTO seconds
         FROM (SELECT range_agg(tstzrange(greatest(s.started_at, counted),
@@ -163,10 +170,26 @@ BEGIN
          AND lower(x.valid) <= r.at;
     END IF;
     bytes := r.bytes;
-    FOR e IN SELECT * FROM entitlements_of(r.subscriber, r.at) LOOP
+    FOR e IN
+      SELECT * FROM entitlement x WHERE x.tenant_id = t AND x.id = ANY (live)
+       ORDER BY upper(x.valid), x.bytes_granted - x.bytes_consumed, x.id
+    LOOP
       last := e.id;
       CONTINUE WHEN e.bytes_granted <= e.bytes_consumed OR e.seconds_granted <= e.seconds_consumed;
       lasted := least(seconds, e.seconds_granted - e.seconds_consumed);
+      IF e.waits AND (bytes > 0 OR seconds > 0) THEN
+        UPDATE entitlement x
+           SET waits = false,
+               valid = tstzrange(lower(x.valid), least(upper(x.valid), (
+                 SELECT CASE WHEN v.validity_months > 0
+                             THEN (r.at AT TIME ZONE z.tz + make_interval(months => v.validity_months))
+                                    AT TIME ZONE z.tz
+                             ELSE r.at + make_interval(secs => v.validity_seconds) END
+                   FROM plan_version v JOIN tenant z ON z.tenant_id = v.tenant_id
+                  WHERE v.tenant_id = t AND v.id = e.plan_version_id)))
+         WHERE x.tenant_id = t AND x.id = e.id;
+        changed := true;
+      END IF;
       IF e.bytes_granted IS NULL THEN
         taken := bytes;
         IF leased THEN
@@ -182,7 +205,7 @@ BEGIN
         UPDATE entitlement x SET bytes_consumed = x.bytes_consumed + taken,
                seconds_consumed = x.seconds_consumed + lasted
          WHERE x.tenant_id = t AND x.id = e.id;
-        used_up := used_up OR coalesce(e.bytes_granted <= e.bytes_consumed + taken, false)
+        changed := changed OR coalesce(e.bytes_granted <= e.bytes_consumed + taken, false)
                            OR coalesce(e.seconds_granted <= e.seconds_consumed + lasted, false);
       END IF;
       seconds := seconds - lasted;
@@ -200,7 +223,7 @@ BEGIN
        WHERE x.tenant_id = t AND x.id = last;
     END IF;
   END LOOP;
-  RETURN used_up;
+  RETURN changed;
 END $$;
 REVOKE ALL ON FUNCTION use_entitlements(uuid, uuid[], bigint[], timestamptz[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION use_entitlements(uuid, uuid[], bigint[], timestamptz[]) TO kennet_ingest;
@@ -372,4 +395,67 @@ BEGIN
     END LOOP;
   END LOOP;
   RETURN settled;
+END $$;
+
+-- As before, beside what waits.
+CREATE OR REPLACE FUNCTION redeem_vouchers(
+  p_code_hashes bytea[], p_subscribers uuid[], p_entitlements uuid[], p_entries uuid[],
+  p_untils timestamptz[], p_ats timestamptz[]
+) RETURNS TABLE (n bigint, outcome text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  t uuid := current_tenant();
+  redeemed bigint[];
+  entries uuid[];
+  vouchers uuid[];
+  ats timestamptz[];
+  debits bigint[];
+  credits bigint[];
+  lines bigint[];
+BEGIN
+  WITH asked AS (
+    SELECT DISTINCT ON (a.code_hash) a.*
+      FROM unnest(p_code_hashes, p_subscribers, p_entitlements, p_entries, p_untils, p_ats)
+             WITH ORDINALITY AS a (code_hash, subscriber, entitlement, entry, until, at, n)
+     ORDER BY a.code_hash, a.n),
+  free AS MATERIALIZED (
+    SELECT v.id, b.plan_version_id, a.*
+      FROM asked a
+      JOIN voucher v ON v.tenant_id = t AND v.code_hash = a.code_hash
+      JOIN voucher_batch b ON b.tenant_id = t AND b.id = v.batch_id
+     WHERE v.state = 'sold' AND (b.redeem_by IS NULL OR b.redeem_by > a.at)
+     ORDER BY v.id
+       FOR NO KEY UPDATE OF v),
+  taken AS (
+    UPDATE voucher v SET state = 'active', redeemed_at = f.at, subscriber_id = f.subscriber
+      FROM free f
+     WHERE v.tenant_id = t AND v.id = f.id
+    RETURNING f.*, v.net_cents),
+  given AS (
+    INSERT INTO entitlement (tenant_id, id, subscriber_id, source_kind, source_id, plan_version_id,
+                             valid, bytes_granted, seconds_granted, waits)
+      SELECT t, v.entitlement, v.subscriber, 'voucher', v.id, p.id, tstzrange(v.at, v.until),
+             p.data_bytes, p.online_seconds, p.anchor = 'first_use'
+        FROM taken v JOIN plan_version p ON p.tenant_id = t AND p.id = v.plan_version_id)
+  SELECT coalesce(array_agg(v.n), '{}'),
+         array_agg(v.entry ORDER BY v.n) FILTER (WHERE v.net_cents > 0),
+         array_agg(v.id ORDER BY v.n) FILTER (WHERE v.net_cents > 0),
+         array_agg(v.at ORDER BY v.n) FILTER (WHERE v.net_cents > 0),
+         array_agg(v.net_cents ORDER BY v.n) FILTER (WHERE v.net_cents > 0),
+         array_agg(-v.net_cents ORDER BY v.n) FILTER (WHERE v.net_cents > 0)
+    INTO redeemed, entries, vouchers, ats, debits, credits
+    FROM taken v;
+  IF entries IS NOT NULL THEN
+    lines := ARRAY(SELECT generate_series(1, cardinality(entries)));
+    PERFORM post_entries(entries, array_fill('voucher.redeem'::text, ARRAY[cardinality(lines)]),
+      array_fill('voucher'::text, ARRAY[cardinality(lines)]), vouchers, ats, lines || lines,
+      array_fill('deferred:voucher'::text, ARRAY[cardinality(lines)])
+        || array_fill('revenue:internet'::text, ARRAY[cardinality(lines)]),
+      debits || credits);
+  END IF;
+  RETURN QUERY
+    SELECT a.n, CASE WHEN a.n = ANY (redeemed) THEN 'redeemed' ELSE v.state END
+      FROM unnest(p_code_hashes) WITH ORDINALITY AS a (code_hash, n)
+      LEFT JOIN voucher v ON v.tenant_id = t AND v.code_hash = a.code_hash
+     ORDER BY a.n;
 END $$;

@@ -212,10 +212,12 @@ fn lasted(settled: &[Settled<'_>], added: &[(SessionId, Reading)]) -> Vec<Lasted
         let bytes = counters.down_bytes.saturating_add(counters.up_bytes);
         Lasted { session, at, bytes }
     });
+    let heard: BTreeMap<_, _> = added.iter().map(|(session, one)| (*session, one.at)).collect();
     let ends = settled.iter().filter_map(|one| {
         let read = one.change.readings.last().map(|reading| reading.at);
         let at = one.change.stopped.map(|(at, _)| at).max(read)?;
-        Some(Lasted { session: one.id, at, bytes: 0 })
+        let is_later = heard.get(&one.id).is_none_or(|heard| *heard < at);
+        is_later.then_some(Lasted { session: one.id, at, bytes: 0 })
     });
     let mut lasted: Vec<_> = passed.chain(ends).collect();
     lasted.sort_by_key(|one| one.at);

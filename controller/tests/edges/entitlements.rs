@@ -125,7 +125,7 @@ async fn what_ends_first_is_used_first_and_what_is_told_is_all_of_it() {
     let (week, day) = (WEEK.to(&world, amina).await, DAY.to(&world, amina).await);
     let first = told(&world).await;
     assert_eq!((first.data_bytes, first.down_kbps.get()), (Some(1500), 3000));
-    let began = "(extract(epoch FROM lower(valid)) * 1000)::bigint";
+    let began = "floor(extract(epoch FROM lower(valid)) * 1000)::bigint";
     let began = format!("SELECT {began} FROM entitlement WHERE id = '{day}'");
     assert_eq!(first.counted_from_ms.map(|ms| ms.to_string()), Some(world.ask(&began).await));
     let until =

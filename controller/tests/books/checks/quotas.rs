@@ -97,7 +97,8 @@ checks! { ADDED:
         is(&books.a, "SELECT string_agg(concat_ws(' ', e.bytes_consumed, v.state), ', '
             ORDER BY lower(e.valid)) FROM entitlement e JOIN voucher v ON v.id = e.source_id",
             "1073741824 exhausted, 426258176 active").await?;
-        is(&books.a, "SELECT count(DISTINCT counted_from) FROM entitlement", "1").await?;
+        is(&books.a, "SELECT count(DISTINCT counted_from) = 1 AND
+            min(counted_from) = min(lower(valid)) FROM entitlement", "true").await?;
         // What is too much is nobody's.
         is(&edges, &passed(&session, 1_000_000_000), "true").await?;
         is(&books.a, "SELECT concat_ws(' ', sum(bytes_consumed), sum(bytes_over)) FROM entitlement",

@@ -37,10 +37,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         &[Code("lease_to_edge", "l.state = 'open' AND l.fence < q.since", "false")],
     ),
     ("a_revoked_edge_is_lent_nothing", &[Code("lease_to_edge", "AND NOT x.revoked", "")]),
+    ("what_ends_first_is_used_first", &[Sql("DROP TRIGGER entitlement_count ON entitlement")]),
     (
         "what_ends_first_is_used_first",
-        &[Sql("DROP TRIGGER entitlement_count ON entitlement;
-        ALTER TABLE entitlement ALTER counted_from SET DEFAULT clock_timestamp()")],
+        &[Sql("DROP TRIGGER entitlement_begins ON entitlement;
+        ALTER TABLE entitlement ALTER counted_from SET DEFAULT '-infinity'")],
     ),
     ("what_ends_first_is_used_first", &[Sql("DROP TRIGGER voucher_used_up ON entitlement")]),
     (
