@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ("what_ends_first_is_used_first", &[Sql("DROP TRIGGER voucher_used_up ON entitlement")]),
     (
         "what_ends_first_is_used_first",
-        &[Code("entitlements_of", "ORDER BY upper(e.valid)", "ORDER BY upper(e.valid) DESC")],
+        &[Code("use_entitlements", "ORDER BY upper(x.valid)", "ORDER BY upper(x.valid) DESC")],
     ),
     (
         "what_ends_first_is_used_first",
