@@ -105,7 +105,7 @@ const BY_TAG: &[(&str, u16, &[&str])] = &[
     ("plans", 409, &["code-taken", "was-sold"]),
     ("portal", 401, &["wrong-code", "wrong-login"]),
     ("portal", 429, &["too-many-tries"]),
-    ("resellers", 409, &["not-its-staff", "too-much"]),
+    ("resellers", 409, &["no-such-plan", "not-its-staff", "rate-in-use", "too-much"]),
     ("sessions", 409, &["live-already", "no-plan"]),
     ("sessions", 502, &["command-expired", "command-failed"]),
     ("sessions", 503, &["unreachable"]),

@@ -1,14 +1,19 @@
 //! Resellers: who sells for the tenant, with a float that was paid in before, and keeps a
 //! commission. Their staff sees only what is the reseller's.
 
+mod commission;
 pub mod http;
+mod rules;
 mod store;
 
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
-use shared::id::{OperatorId, ResellerId, TenantId};
+use shared::id::{OperatorId, PlanVersionId, ResellerId, TenantId};
 use uuid::Uuid;
 
+use self::commission::applying;
+pub(crate) use self::commission::{Agreed, Sale};
+pub use self::commission::{Basis, Keeps, Rule, Terms};
 use crate::{
     actor::Actor,
     audit,
@@ -28,8 +33,10 @@ pub struct Reseller {
     /// Where payouts go.
     pub msisdn: Option<Msisdn>,
     pub active: bool,
-    /// Of today, on the face value of what is sold.
-    pub commission: BasisPoints,
+    /// For all plans, today; none: an amount, or a percentage of something else than the face value.
+    pub commission: Option<BasisPoints>,
+    /// What it keeps, today and later: first what is for all plans, oldest first.
+    pub rules: Vec<Rule>,
     /// What was paid in and not sold yet.
     pub float: Cents,
     pub version: i64,
@@ -40,7 +47,7 @@ impl Reseller {
     fn snapshot(&self) -> Value {
         json!({
             "name": self.name, "msisdn": self.msisdn, "active": self.active,
-            "commission_bp": self.commission.get(),
+            "commissions": self.rules.iter().map(Rule::snapshot).collect::<Vec<_>>(),
         })
     }
 }
@@ -69,6 +76,14 @@ pub enum ResellerError {
     NotItsStaff,
     #[error("it was changed since")]
     Stale,
+    #[error("there is no such plan")]
+    UnknownPlan,
+    #[error("expected today or later: what is over stays as it was")]
+    Past,
+    #[error("expected a day after `from`")]
+    NoDays,
+    #[error("something was sold at today's commission already: expected tomorrow or later")]
+    Used,
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
     #[error(transparent)]
@@ -81,9 +96,15 @@ impl AsStoreError for ResellerError {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) | Self::Claim(ClaimError::Store(error)) => Some(error),
-            Self::Unknown | Self::NotItsStaff | Self::Stale | Self::TooMuch(_) | Self::Claim(_) => {
-                None
-            }
+            Self::Unknown
+            | Self::NotItsStaff
+            | Self::Stale
+            | Self::UnknownPlan
+            | Self::Past
+            | Self::NoDays
+            | Self::Used
+            | Self::TooMuch(_)
+            | Self::Claim(_) => None,
         }
     }
 }
@@ -131,7 +152,8 @@ impl Resellers {
         }
         let today = today(&mut tx, actor.tenant).await?;
         store::insert(&mut tx, actor.tenant, id, &new, clock::now()).await?;
-        store::set_commission(&mut tx, actor.tenant, id, new.commission, today).await?;
+        let rule = Rule { terms: Terms::of_face(new.commission), from: today, until: None };
+        store::set_rule(&mut tx, actor.tenant, id, rule).await?;
         let value = find(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "reseller.create", None, &value).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -156,7 +178,8 @@ impl Resellers {
         }
         if let Some(commission) = change.commission {
             let tomorrow = today(&mut tx, actor.tenant).await?.tomorrow().map_err(|_| TooMuch)?;
-            store::set_commission(&mut tx, actor.tenant, id, commission, tomorrow).await?;
+            let rule = Rule { terms: Terms::of_face(commission), from: tomorrow, until: None };
+            store::set_rule(&mut tx, actor.tenant, id, rule).await?;
         }
         let after = find(&mut tx, actor.tenant, id).await?;
         record(&mut tx, actor, "reseller.update", Some(&before), &after).await?;
@@ -234,15 +257,22 @@ impl Resellers {
     }
 }
 
-/// What the reseller keeps of a sale on that day; none if it does not sell.
-pub(crate) async fn commission(
+/// What is agreed on for vouchers that are sold to the reseller on that day; none if it does not
+/// sell. It does not change before the transaction ends.
+pub(crate) async fn agreed(
     tx: &mut Tx,
     tenant: TenantId,
     id: ResellerId,
+    version: PlanVersionId,
     day: Date,
-) -> Result<Option<BasisPoints>, StoreError> {
-    let mut found = store::list(tx, tenant, Some(id), day, Uuid::nil(), 1).await?;
-    Ok(found.pop().filter(|reseller| reseller.active).map(|reseller| reseller.commission))
+) -> Result<Option<Agreed>, StoreError> {
+    if !store::sells(tx, tenant, id).await? {
+        return Ok(None);
+    }
+    let plan = store::plan_of(tx, tenant, version).await?;
+    let rules = store::rules(tx, tenant, &[*id.as_uuid()], Some(day)).await?;
+    let rules = rules.into_iter().map(|(_, rule)| rule).collect();
+    Ok(Some(Agreed { rules, plan, day }))
 }
 
 async fn find(tx: &mut Tx, tenant: TenantId, id: ResellerId) -> Result<Reseller, ResellerError> {

@@ -30,7 +30,7 @@ use crate::{
     group::Group,
     idempotency::{self, Claim, ClaimError, Key, Made},
     ledger::{self, Account, Entry, Event},
-    resellers,
+    resellers::{self, Sale},
     seal::Seal,
     taxes, tenants,
     words::choices,
@@ -368,9 +368,11 @@ async fn sell(
         None => (Account::Till, Cents::ZERO),
         Some(reseller) => {
             let today = billing::day_of(now, &tenants::zone(tx, actor.tenant).await?);
-            let points = resellers::commission(tx, actor.tenant, reseller, today).await?;
-            let points = points.ok_or(VoucherError::UnknownReseller)?;
-            (Account::Agent(reseller), points.of(total)?)
+            let version = batch.plan_version;
+            let agreed = resellers::agreed(tx, actor.tenant, reseller, version, today).await?;
+            let agreed = agreed.ok_or(VoucherError::UnknownReseller)?;
+            let sale = Sale { face: batch.face, net: batch.split.net, qty: left };
+            (Account::Agent(reseller), agreed.commission(sale)?)
         }
     };
     store::insert_sale(tx, actor.tenant, id, batch, left, (total, commission), now).await?;

@@ -27,7 +27,7 @@ impl Vouchers {
     }
 
     /// Voids one that was lost or stolen. What was paid for it stays, and is earned: nobody can use
-    /// it any more.
+    /// it any more. As nothing is given back, a reseller's commission stays, too.
     pub async fn void_one(&self, actor: &Actor, id: VoucherId) -> Result<Voucher, VoucherError> {
         let mut tx = self.db.staff(actor).await?;
         let found = store::lock(&mut tx, actor.tenant, id).await?;

@@ -67,6 +67,129 @@ async fn a_reseller_sells_out_of_its_float_and_keeps_a_commission() {
     assert_eq!(left(&owner, &shop).await, 700);
 }
 
+/// Vouchers of a plan, at another price than its own.
+async fn batch(owner: &Staff<'_>, shop: &str, version: &str, qty: u32, face: Value) -> String {
+    let body = json!({ "plan_version": version, "qty": qty, "reseller": shop, "face_cents": face });
+    let issued = owner.post("/api/vouchers/issue", body).await.is(201);
+    format!("/api/vouchers/batches/{}/sell", issued.text("/batch/id"))
+}
+
+#[tokio::test]
+async fn a_reseller_keeps_what_is_agreed_on_for_the_plan_and_the_day() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let shop = reseller(&owner, "Mama Njeri", 1000).await;
+    float(&owner, &shop, 1_000_000).await;
+    // Both at 50.00, of which 37.48 are net.
+    let (day, week) = (owner.plan_version("day").await, owner.plan_version("week").await);
+    let plans = owner.get("/api/plans").await.is(200);
+    let plan = plans.items("/items").iter().find(|plan| plan["code"] == "day").expect("made");
+    let plan = plan["id"].clone();
+    let path = format!("/api/resellers/{shop}/commissions");
+    let today = "SELECT ((now() AT TIME ZONE 'Africa/Nairobi')::date)::text";
+    let today: String = sqlx::query_scalar(today).fetch_one(&world.admin).await.expect("a day");
+    // What is kept in all, and what is left of the float.
+    let kept = async |commission: i64, left_now: i64| {
+        assert_eq!(owner.balance("expense:commission").await, commission);
+        assert_eq!(left(&owner, &shop).await, left_now);
+    };
+
+    // Nothing was sold yet today: it may be said for today, and said again.
+    let net = json!({ "basis": "net", "rate_bp": 1000, "from": today });
+    for _ in 0..2 {
+        let set = owner.post(&path, net.clone()).await.is(200);
+        assert_eq!(set.body["commission_bp"], Value::Null, "{}", set.body);
+        assert_eq!(set.items("/commissions").len(), 1);
+    }
+    let fixed = json!({ "plan": plan, "fixed_cents": 700, "cap_cents": 650, "from": today });
+    let set = owner.post(&path, fixed.clone()).await.is(200);
+    let want = json!({ "plan": plan, "basis": null, "rate_bp": null, "fixed_cents": 700,
+                       "cap_cents": 650, "from": today, "until": null });
+    assert_eq!(set.body["commissions"][1], want);
+
+    // The plan's own goes first, up to its cap.
+    let sell = batch(&owner, &shop, &day, 3, Value::Null).await;
+    owner.post(&sell, json!(null)).await.is(200);
+    kept(3 * 650, 1_000_000 - 3 * 4350).await;
+    // A tenth of 37.48 is 3.75, for each of them.
+    let sell = batch(&owner, &shop, &week, 2, Value::Null).await;
+    owner.post(&sell, json!(null)).await.is(200);
+    kept(1950 + 2 * 375, 986_950 - 2 * 4625).await;
+    // Nobody is paid for taking a voucher.
+    let sell = batch(&owner, &shop, &day, 2, json!(600)).await;
+    owner.post(&sell, json!(null)).await.is(200);
+    kept(2700 + 2 * 600, 977_700).await;
+
+    // Today is over for whatever would change it; tomorrow is not.
+    for rule in [net, fixed] {
+        owner.post(&path, rule).await.problem(409, "rate-in-use");
+    }
+    let unsold = json!({ "plan": plan, "rate_bp": 100, "from": today, "until": "2999-01-01" });
+    owner.post(&path, unsold).await.problem(409, "rate-in-use");
+    let later = owner.post(&path, json!({ "plan": plan, "rate_bp": 9000 })).await.is(200);
+    assert_eq!(later.items("/commissions").len(), 3, "{}", later.body);
+    let sell = batch(&owner, &shop, &day, 1, Value::Null).await;
+    owner.post(&sell, json!(null)).await.is(200);
+    kept(3900 + 650, 977_700 - 4350).await;
+
+    // As if the plan's own had ended yesterday: what is for all plans holds.
+    let over = "ALTER TABLE commission_rule DISABLE TRIGGER rate_guard;
+        DELETE FROM commission_rule WHERE rate_bp = 9000;
+        UPDATE commission_rule SET during = daterange(lower(during) - 9, lower(during))
+         WHERE fixed_cents = 700;
+        ALTER TABLE commission_rule ENABLE TRIGGER rate_guard";
+    sqlx::raw_sql(over).execute(&world.admin).await.expect("changed");
+    let sell = batch(&owner, &shop, &day, 1, Value::Null).await;
+    owner.post(&sell, json!(null)).await.is(200);
+    kept(4550 + 375, 973_350 - 4625).await;
+    // One that is lost gives nothing back, so that nothing is taken back.
+    let sold = owner.get("/api/vouchers?state=sold").await.is(200).text("/items/0/id");
+    owner.post(&format!("/api/vouchers/{sold}/void"), json!(null)).await.is(200);
+    kept(4925, 968_725).await;
+    let reseller = owner.get(&format!("/api/resellers/{shop}")).await.is(200);
+    assert_eq!(reseller.items("/commissions").len(), 1, "{}", reseller.body);
+    let all = owner.get(&path).await.is(200);
+    assert_eq!(all.items("").len(), 2, "{}", all.body);
+    assert_eq!(all.body[1]["until"], today);
+
+    let audit = owner.get("/api/audit?limit=200").await.is(200);
+    let said = |entry: &&Value| entry["action"] == "reseller.set-commission";
+    let last = audit.items("/items").iter().find(said).expect("it was recorded");
+    assert!(last["after"]["commissions"].is_array(), "{last}");
+}
+
+#[tokio::test]
+async fn a_commission_that_does_not_fit_is_refused_by_its_field() {
+    let world = World::new().await;
+    let owner = world.owner().await;
+    let shop = reseller(&owner, "Shop", 1000).await;
+    let path = format!("/api/resellers/{shop}/commissions");
+    for (body, field) in [
+        (json!({}), "rate_bp"),
+        (json!({ "rate_bp": 100, "fixed_cents": 100 }), "fixed_cents"),
+        (json!({ "rate_bp": 10_001 }), "rate_bp"),
+        (json!({ "fixed_cents": -1 }), "fixed_cents"),
+        (json!({ "rate_bp": 100, "cap_cents": 0 }), "cap_cents"),
+        (json!({ "fixed_cents": 100, "basis": "net" }), "basis"),
+        (json!({ "rate_bp": 100, "basis": "margin" }), "basis"),
+        (json!({ "rate_bp": 100, "plan": "x" }), "plan"),
+        (json!({ "rate_bp": 100, "from": "2026-01-01" }), "from"),
+        (json!({ "rate_bp": 100, "from": "2999-01-01", "until": "2999-01-01" }), "until"),
+    ] {
+        let refused = owner.post(&path, body).await.problem(422, "invalid-fields");
+        let fields: Vec<_> = refused.items("/errors").iter().map(|error| &error["field"]).collect();
+        assert_eq!(fields, [field], "{}", refused.body);
+    }
+    let nobody = format!("/api/resellers/rsl_{}/commissions", "0".repeat(32));
+    owner.post(&nobody, json!({ "rate_bp": 100 })).await.problem(404, "not-found");
+    owner.get(&nobody).await.problem(404, "not-found");
+    let plan = format!("plan_{}", "0".repeat(32));
+    let unknown = json!({ "rate_bp": 100, "plan": plan });
+    owner.post(&path, unknown).await.problem(409, "no-such-plan");
+    let amounts = owner.get(&path).await.is(200);
+    assert_eq!(amounts.items("").len(), 1, "{}", amounts.body);
+}
+
 /// Once, in the tenant's words, and only who it was sold to.
 #[tokio::test]
 async fn a_reseller_is_told_of_vouchers_that_were_sold_to_it() {
@@ -134,6 +257,10 @@ async fn staff_of_a_reseller_sees_what_is_its_own() {
     assert_eq!(seen("/api/vouchers").await, 2);
     assert_eq!(seen("/api/vouchers/batches").await, 1);
     staff.get(&format!("/api/resellers/{other}")).await.problem(404, "not-found");
+    staff.get(&format!("/api/resellers/{other}/commissions")).await.problem(404, "not-found");
+    let mine = format!("/api/resellers/{one}/commissions");
+    assert_eq!(staff.get(&mine).await.is(200).items("").len(), 1);
+    staff.post(&mine, json!({ "rate_bp": 9000 })).await.problem(403, "role-needed");
     staff.get("/api/subscribers").await.problem(403, "role-needed");
     // The owner is nobody's staff.
     let owners = operators.items("/items").iter().find(|one| one["role"] == "owner");

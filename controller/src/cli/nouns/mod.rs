@@ -7,6 +7,7 @@ mod money;
 mod network;
 mod office;
 mod providers;
+mod resellers;
 
 use crate::{cli::table::Column, words::NotAWord};
 
@@ -14,6 +15,7 @@ use crate::{cli::table::Column, words::NotAWord};
 pub(super) const NOUNS: &[&[Noun]] = &[
     business::NOUNS,
     money::NOUNS,
+    resellers::NOUNS,
     providers::NOUNS,
     network::NOUNS,
     messages::NOUNS,

@@ -44,8 +44,16 @@ checks! { ADDED:
         let rule = |during: &str| format!("INSERT INTO commission_rule VALUES ('{A}',
             gen_random_uuid(), '{RESELLER}', 500, {during})");
         run(&books.a, &rule("'[2026-01-01,)'")).await;
-        refused(&books.a, &rule("'[2026-11-01, 2026-12-01)'"), "commission_rule_dates").await?;
+        let dates = "commission_rule_dates";
+        refused(&books.a, &rule("'[2026-11-01, 2026-12-01)'"), dates).await?;
+        let of_plan = |during: &str| format!("INSERT INTO commission_rule (tenant_id, id,
+            reseller_id, plan_id, fixed_cents, during) SELECT '{A}', gen_random_uuid(),
+            '{RESELLER}', id, 100, {during} FROM plan ORDER BY id LIMIT 1");
+        taken(&books.a, &of_plan("'[2098-11-01, 2099-01-01)'")).await?;
+        refused(&books.a, &of_plan("'[2098-12-01, 2099-12-01)'"), dates).await?;
+        run(&books.a, "DELETE FROM commission_rule WHERE plan_id IS NOT NULL").await;
         let why = "a rate that was in force stays";
+        refused(&books.admin, "UPDATE commission_rule SET cap_cents = 5", why).await?;
         refused(&books.a, "DELETE FROM commission_rule", why).await?;
         let ends = format!("UPDATE commission_rule SET during = daterange('2026-01-01', {TODAY})");
         taken(&books.a, &format!("BEGIN; {ends}; ROLLBACK")).await?;

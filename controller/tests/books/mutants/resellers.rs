@@ -17,6 +17,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a_day_has_one_commission",
         &[Sql("ALTER TABLE commission_rule DROP CONSTRAINT commission_rule_dates")],
     ),
+    (
+        "a_day_has_one_commission",
+        &[Sql("ALTER TABLE commission_rule DROP CONSTRAINT commission_rule_dates,
+                 ADD CONSTRAINT commission_rule_dates EXCLUDE USING gist (tenant_id WITH =,
+                   reseller_id WITH =, plan_id WITH =, during WITH &&)")],
+    ),
+    (
+        "a_day_has_one_commission",
+        &[Sql("ALTER TABLE commission_rule DROP CONSTRAINT commission_rule_dates,
+                 ADD CONSTRAINT commission_rule_dates EXCLUDE USING gist (tenant_id WITH =,
+                   reseller_id WITH =, during WITH &&)")],
+    ),
+    (
+        "a_day_has_one_commission",
+        &[Code("rate_guard", "to_jsonb(NEW) - 'during' <> to_jsonb(OLD) - 'during'", "false")],
+    ),
     ("a_day_has_one_commission", &[Sql("DROP TRIGGER rate_guard ON commission_rule")]),
     (
         "a_day_has_one_commission",

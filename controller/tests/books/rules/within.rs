@@ -5,6 +5,7 @@
 pub(super) const RULES: &[(&str, &str)] = &[
     ("api_token_check", "api_token SET expires_at = created_at"),
     ("closing_check", "closing SET credit_cents = 6"),
+    ("commission_rule_amount", "commission_rule SET fixed_cents = 5"),
     ("credit_note_number", "credit_note SET number = 1 WHERE number = 2"),
     ("edge_check", "edge SET uplink_up_kbps = 1"),
     ("edge_quota_check", "edge_quota SET fence = 0"),
