@@ -22,9 +22,9 @@ async fn batch(office: &Office<'_>, version: &str, qty: u32, last: Option<&str>)
     codes.map(|code| code.as_str().expect("a code").to_owned()).collect()
 }
 
-/// How many vouchers are `expired`, of how many there is an entry, and what was earned of them.
+/// How many vouchers that nobody used are `expired`, of how many there is an entry, and what was earned of them.
 async fn broken(office: &Office<'_>) -> (i64, i64, i64) {
-    let expired = "SELECT count(*) FROM voucher WHERE state = 'expired'";
+    let expired = "SELECT count(*) FROM voucher WHERE state = 'expired' AND redeemed_at IS NULL";
     let booked = "SELECT count(*) FROM ledger_entry WHERE kind = 'voucher.breakage'";
     (
         office.world.count(expired).await,
