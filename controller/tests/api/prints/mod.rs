@@ -66,6 +66,7 @@ async fn invoices_and_vouchers_are_printed() {
             let portal = format!("https://{}.example", "p".repeat(letters));
             let body = json!({ "codes": [code], "portal": portal, "layout": layout });
             let pdf = owner.bytes("POST", &path, Some(body)).await;
+            keep(&format!("voucher-{length}-{letters}-{layout}.pdf"), &pdf);
             let read: Vec<_> = pages(&pdf).iter().flat_map(Page::codes).collect();
             assert_eq!(read, [format!("{portal}/r#{code}")], "{layout}");
         }

@@ -6,6 +6,9 @@
 /// By point.
 const DOTS: usize = 3;
 
+/// How much larger it looks.
+const DISTANCES: &[(usize, usize)] = &[(1, 1), (2, 1), (3, 2)];
+
 /// A page, in dots; a dot is dark or not.
 pub(crate) struct Page {
     width: usize,
@@ -89,12 +92,14 @@ impl Page {
                 "S" => path.drain(..).for_each(|frame| self.outline(frame)),
                 "Tf" => size = back(1),
                 "Td" => at = (back(2), back(1)),
-                // Letters are dark as a whole.
+                // Of letters about a third is ink: here, upright strokes.
                 "Tj" => {
                     let letters = operands.last().expect("letters").chars();
                     let width = (letters.map(across).sum::<usize>() * size).div_ceil(100);
                     let (x, y) = (at.0, at.1 - size / 4);
-                    self.darken(Area { x, y, width, height: size });
+                    for stroke in (x..x + width).step_by(3) {
+                        self.darken(Area { x: stroke, y, width: 1, height: size });
+                    }
                 }
                 "BT" | "ET" | "q" | "Q" | "d" => (),
                 _ => {
@@ -134,16 +139,27 @@ impl Page {
         pieces.iter().flat_map(|piece| self.codes_in(*piece)).collect()
     }
 
-    fn codes_in(&self, Area { x: left, y, width, height }: Area) -> Vec<String> {
+    /// A scanner is held nearer and farther until it reads something; what is in the way of a code is
+    /// in its way at each distance.
+    fn codes_in(&self, piece: Area) -> Vec<String> {
+        let mut codes = DISTANCES.iter().map(|distance| self.codes_at(piece, *distance));
+        codes.find(|codes| !codes.is_empty()).unwrap_or_default()
+    }
+
+    fn codes_at(
+        &self,
+        Area { x: left, y, width, height }: Area,
+        (times, of): (usize, usize),
+    ) -> Vec<String> {
         let top = self.height - y - height;
         let grey = |x: usize, y: usize| {
-            let row = self.rows.get(top * DOTS + y).expect("a row");
-            if *row.get(left * DOTS + x).expect("a dot") { 0 } else { 255 }
+            let row = self.rows.get(top * DOTS + y * of / times).expect("a row");
+            if *row.get(left * DOTS + x * of / times).expect("a dot") { 0 } else { 255 }
         };
-        let mut piece =
-            rqrr::PreparedImage::prepare_from_greyscale(width * DOTS, height * DOTS, grey);
+        let (width, height) = (width * DOTS * times / of, height * DOTS * times / of);
+        let mut piece = rqrr::PreparedImage::prepare_from_greyscale(width, height, grey);
         let codes = piece.detect_grids().into_iter();
-        codes.map(|code| code.decode().expect("what looks like a code is one").1).collect()
+        codes.filter_map(|code| code.decode().ok()).map(|(_, text)| text).collect()
     }
 }
 
