@@ -3,7 +3,7 @@
 //! It is not where live rates come from (that is [`crate::edges::live`], for screens only). A
 //! journal's way into the books: [`queue`] takes it from the link, [`ingest`] decides which
 //! records are new, [`record`] and [`changes`] say what they mean, and [`Journals::apply`] writes
-//! it in one transaction.
+//! it in one transaction, with what it takes out of what subscribers have (`used`).
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use self::{
     changes::{Changes, OddRecord, Reading},
     ingest::{Batch, Cursor, Plan, decide},
     record::Odd,
-    store::{Books, Known, Lasted, Settled},
+    store::{Books, Known, Settled},
 };
 use crate::{
     db::{self, AsStoreError, Db, StoreError},
@@ -34,6 +34,7 @@ pub mod queue;
 pub mod record;
 pub mod start;
 mod store;
+mod used;
 
 /// The journals of all edges. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -181,13 +182,7 @@ impl Books<'_> {
         if !added.is_empty() {
             self.book_usage(epoch, &added, now).await?;
         }
-        let mut lasted = lasted(&settled, &added);
-        lasted.retain(|one| {
-            let known = known.get(&one.session).is_some_and(|known| known.of_somebody);
-            let change = changes.sessions.get(&one.session);
-            let started = change.and_then(|change| change.started.as_deref());
-            known || started.is_some_and(|started| started.subscriber.is_some())
-        });
+        let lasted = used::lasted(&settled, &added, &known);
         let used_up = self.use_up(&lasted).await?;
         if !changes.failures.is_empty() {
             self.add_failures(&changes.failures).await?;
@@ -204,24 +199,6 @@ impl Books<'_> {
         }
         Ok(used_up)
     }
-}
-
-/// How long each session is known to have lasted, and what passed, in the order of the clock.
-fn lasted(settled: &[Settled<'_>], added: &[(SessionId, Reading)]) -> Vec<Lasted> {
-    let passed = added.iter().map(|&(session, Reading { at, counters, .. })| {
-        let bytes = counters.down_bytes.saturating_add(counters.up_bytes);
-        Lasted { session, at, bytes }
-    });
-    let heard: BTreeMap<_, _> = added.iter().map(|(session, one)| (*session, one.at)).collect();
-    let ends = settled.iter().filter_map(|one| {
-        let read = one.change.readings.last().map(|reading| reading.at);
-        let at = one.change.stopped.map(|(at, _)| at).max(read)?;
-        let is_later = heard.get(&one.id).is_none_or(|heard| *heard < at);
-        is_later.then_some(Lasted { session: one.id, at, bytes: 0 })
-    });
-    let mut lasted: Vec<_> = passed.chain(ends).collect();
-    lasted.sort_by_key(|one| one.at);
-    lasted
 }
 
 /// An edge cannot speak of another edge's session: its records are kept and not booked.

@@ -1,5 +1,8 @@
 //! SQL of the journals: cursors, sessions, usage. In runs, never row by row.
 
+mod odd;
+mod used;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnetwork::IpNetwork;
@@ -13,7 +16,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    changes::{AuthFailures, EdgeStarted, OddRecord, Reading, SessionChange},
+    changes::{AuthFailures, EdgeStarted, Reading, SessionChange},
     ingest::Cursor,
     record::Started,
 };
@@ -40,14 +43,6 @@ pub(super) struct Settled<'a> {
     pub(super) id: SessionId,
     pub(super) change: &'a SessionChange,
     pub(super) counters: Counters,
-}
-
-/// A session was on-line until then, and so much passed since it was heard of before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lasted {
-    pub(super) session: SessionId,
-    pub(super) at: Timestamp,
-    pub(super) bytes: u64,
 }
 
 /// Ids that an edge named and that are its tenant's.
@@ -333,50 +328,6 @@ impl Books<'_> {
             counted(counters(), |c| c.up_bytes) as _,
             counted(counters(), |c| c.down_packets) as _,
             counted(counters(), |c| c.up_packets) as _
-        )
-        .execute(&mut *self.conn)
-        .await?;
-        Ok(())
-    }
-
-    /// Takes it out of what the subscribers have. Says whether something of that is used up.
-    #[tracing::instrument(name = "db.entitlement.use", skip_all, fields(edge.id = %self.edge), err)]
-    pub(super) async fn use_up(&mut self, lasted: &[Lasted]) -> Result<bool, StoreError> {
-        if lasted.is_empty() {
-            return Ok(false);
-        }
-        let row = sqlx::query!(
-            r#"SELECT use_entitlements($1, $2, $3, $4) AS "used_up!""#,
-            self.edge.as_uuid(),
-            &lasted.iter().map(|one| *one.session.as_uuid()).collect::<Vec<_>>(),
-            &lasted.iter().map(|one| number(one.bytes)).collect::<Vec<_>>(),
-            lasted.iter().map(|one| one.at.to_sqlx()).collect::<Vec<_>>() as _
-        )
-        .fetch_one(&mut *self.conn)
-        .await?;
-        Ok(row.used_up)
-    }
-
-    #[tracing::instrument(name = "db.journal.odd", skip_all, fields(edge.id = %self.edge), err)]
-    pub(super) async fn keep_odd(
-        &mut self,
-        epoch: EpochId,
-        odd: Vec<OddRecord>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let seqs: Vec<i64> = odd.iter().map(|one| number(one.seq)).collect();
-        let reasons: Vec<String> = odd.iter().map(|one| one.reason.to_string()).collect();
-        let records: Vec<Vec<u8>> = odd.into_iter().map(|one| one.bytes).collect();
-        sqlx::query!(
-            "INSERT INTO journal_odd (tenant_id, edge_id, epoch, booked_at, seq, reason, record) \
-             SELECT $1, $2, $3, $4, * FROM unnest($5::bigint[], $6::text[], $7::bytea[])",
-            self.tenant.as_uuid(),
-            self.edge.as_uuid(),
-            epoch.as_uuid(),
-            now.to_sqlx() as _,
-            seqs as _,
-            reasons as _,
-            records as _
         )
         .execute(&mut *self.conn)
         .await?;
