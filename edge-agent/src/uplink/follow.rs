@@ -9,7 +9,10 @@ use std::{
 
 use reqwest::StatusCode;
 use shared::{daemon::Chain, secret::Secret, wire::latest::desired::Desired};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::{
+    sync::{Notify, oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     desired::{Contradiction, Current, Snapshot, disk},
@@ -67,10 +70,11 @@ pub fn client(settings: &settings::Uplink) -> Result<reqwest::Client, ClientErro
 impl Follow {
     /// Looks when told and every minute in case nobody told, until it is dropped.
     pub async fn run(self) {
-        let mut wait = EVERY;
+        // Not anew when somebody's time ends: where that is often, nothing would be looked at.
+        let mut next_look = Instant::now() + EVERY;
         loop {
             let look = async {
-                let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
+                let _ = tokio::time::timeout_at(next_look, self.look_again.notified()).await;
             };
             tokio::select! {
                 () = look => {}
@@ -81,13 +85,14 @@ impl Follow {
                     continue;
                 }
             }
-            wait = match self.look().await {
+            let wait = match self.look().await {
                 Ok(()) => EVERY,
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the desired state stays as it is");
                     RETRY
                 }
             };
+            next_look = Instant::now() + wait;
         }
     }
 
