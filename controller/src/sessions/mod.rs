@@ -124,12 +124,12 @@ impl Journals {
 
         let records = changes.records;
         let mut first_fork = false;
-        let mut used_up = false;
+        let mut tells = false;
         if cursor != before {
             if before == Cursor::START {
                 books.journal_begins(epoch).await?;
             }
-            used_up = books.write_all(epoch, changes, batches, now).await?;
+            tells = books.write_all(epoch, changes, batches, now).await?;
             books.advance(epoch, before, cursor, now).await?;
         }
         if verdict == Verdict::Forked {
@@ -138,7 +138,7 @@ impl Journals {
         if cursor != before || first_fork {
             tx.commit().await.map_err(StoreError::from)?;
         }
-        if used_up {
+        if tells {
             self.look_again.ring();
         }
         report(edge, verdict, records, first_fork);
@@ -147,7 +147,7 @@ impl Journals {
 }
 
 impl Books<'_> {
-    /// Says whether something that was bought or given is used up now.
+    /// Says whether edges are to be told of what is used up, or has begun.
     async fn write_all(
         &mut self,
         epoch: EpochId,
@@ -183,7 +183,7 @@ impl Books<'_> {
             self.book_usage(epoch, &added, now).await?;
         }
         let lasted = used::lasted(&settled, &added, &known);
-        let used_up = self.use_up(&lasted).await?;
+        let tells = self.use_up(&lasted).await?;
         if !changes.failures.is_empty() {
             self.add_failures(&changes.failures).await?;
         }
@@ -197,7 +197,7 @@ impl Books<'_> {
             metrics::counter!("kennet_journal_odd_total").increment(changes.odd.len() as u64);
             self.keep_odd(epoch, changes.odd, now).await?;
         }
-        Ok(used_up)
+        Ok(tells)
     }
 }
 
